@@ -1,0 +1,98 @@
+"""Aggregation: staleness-aware, step-normalised, participation-corrected, folded on arrival.
+
+One update costs one vector operation and is then dropped: memory is O(model), not O(replies).
+"""
+
+import numpy as np
+
+from .types import Vector
+
+
+def participation_weight(
+    rate: float, mean_rate: float, exponent: float = 1.0, bound: float = 20.0
+) -> float:
+    """Weight r^-exponent of a node that arrives r times as often as the mean node.
+
+    With exponent 1 every node has the same expected total weight per second whatever its speed:
+    rate * r^-1 is constant. Without it, a model learns the data of its fast devices. The idea is
+    inverse-propensity weighting of clients; see Horvitz and Thompson (1952), sec. 2.
+
+    Parameters
+    ----------
+    rate : float
+        Accepted updates per second of this node, > 0.
+    mean_rate : float
+        Mean rate over the nodes, > 0.
+    exponent : float (default: 1.0)
+        gamma; 0 switches the correction off.
+    bound : float (default: 20.0)
+        r is clipped to [1/bound, bound], so that a mismeasured rate cannot take over.
+
+    Raises
+    ------
+    ValueError
+        If a rate is not > 0 or the bound is below 1.
+    """
+    if not (rate > 0 and mean_rate > 0):
+        raise ValueError(f"rates must be > 0, got {rate} and mean {mean_rate}")
+    if bound < 1:
+        raise ValueError(f"bound must be >= 1, got {bound}")
+    return float(np.clip(rate / mean_rate, 1 / bound, bound) ** -exponent)
+
+
+def step_weight(num_steps: int, reference_steps: float, exponent: float = 0.5) -> float:
+    """Weight (reference_steps / num_steps)^exponent of an update of `num_steps` local steps.
+
+    Exponent 1 is FedNova's normalisation (Wang et al., arXiv:2007.07481, sec. 4), 0 is none.
+    Raises ValueError if either count is not > 0.
+    """
+    if not (num_steps > 0 and reference_steps > 0):
+        raise ValueError(f"steps must be > 0, got {num_steps} and reference {reference_steps}")
+    return float((reference_steps / num_steps) ** exponent)
+
+
+def mix(current: Vector, other: Vector, alpha: float) -> Vector:
+    """Return (1 - alpha) current + alpha other.
+
+    The rule of FedAsync (arXiv:1903.03934, algorithm 1), and of the running average of the
+    server's model, which is what gets evaluated and published. Raises ValueError outside [0, 1].
+    """
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"alpha must be in [0, 1], got {alpha}")
+    return (1 - alpha) * current + alpha * other
+
+
+class UpdateBuffer:
+    """The weighted sum of the updates since the last model version.
+
+    Parameters
+    ----------
+    num_parameters : int
+        Length of the model vector.
+    """
+
+    def __init__(self, num_parameters: int) -> None:
+        self._sum: Vector = np.zeros(num_parameters)
+        self._num_updates = 0
+
+    def __len__(self) -> int:
+        return self._num_updates
+
+    def add(self, delta: Vector, weight: float) -> None:
+        """Fold weight * delta into the buffer."""
+        self._sum += weight * delta
+        self._num_updates += 1
+
+    def take_mean(self) -> Vector:
+        """Return (1 / |B|) sum of the weighted updates and empty the buffer.
+
+        Raises
+        ------
+        ValueError
+            If the buffer is empty.
+        """
+        if self._num_updates == 0:
+            raise ValueError("cannot take the mean of an empty buffer: add an update first")
+        mean: Vector = self._sum / self._num_updates
+        self._sum, self._num_updates = np.zeros_like(self._sum), 0
+        return mean

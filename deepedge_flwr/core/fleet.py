@@ -1,0 +1,147 @@
+"""What the server knows about its fleet as a whole, and what it plans with."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .allocation import Allocation, plan_fleet, steps_in_period
+from .profiling import observe
+from .types import DeviceProfile, Telemetry, Vector
+
+#: An equal fleet stays equal until its spread exceeds the threshold by this factor: no flapping.
+_HYSTERESIS = 1.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetOptions:
+    """How a fleet is estimated and planned; see `DeepEdge` for the meaning of each field."""
+
+    first_steps: int = 5
+    steps_per_overhead: float = 0.3
+    min_max_steps: int = 5
+    max_max_steps: int = 30
+    compute_spread: float = 11.0
+    smoothing: float = 0.3
+    equal_spread: float = 2.0
+
+
+class FleetEstimate:
+    """Profiles of all nodes, and the fleet-wide figures that aggregation and allocation need.
+
+    One reply costs O(1); medians and extremes over the fleet are refreshed once per version, as
+    vector operations.
+
+    Parameters
+    ----------
+    options : FleetOptions
+        How to estimate and plan.
+
+    Attributes
+    ----------
+    allocation : Allocation | None
+        The common period; None until a node is profiled.
+    reference_steps : float
+        h_ref = sum p_i h_i over the profiled nodes.
+    median_cycle_s : float | None
+        Median time from one reply of a node to its next.
+    is_equal : bool
+        Whether the slowest planned cycle is less than `equal_spread` times the fastest.
+    """
+
+    def __init__(self, options: FleetOptions) -> None:
+        self._options = options
+        self._profiles: dict[int, DeviceProfile] = {}
+        self._examples: dict[int, float] = {}
+        self._sum_examples, self._sum_rates = 0.0, 0.0
+        self._last_reply_s: dict[int, float] = {}
+        self.allocation: Allocation | None = None
+        self.reference_steps = float(options.first_steps)
+        self.median_cycle_s: float | None = None
+        self.is_equal = False
+
+    def __len__(self) -> int:
+        return len(self._profiles)
+
+    def profile(self, node_id: int) -> DeviceProfile:
+        """Return what is known about a node."""
+        return self._profiles.get(node_id, DeviceProfile(node_id=node_id))
+
+    def learn(
+        self,
+        node_id: int,
+        *,
+        num_examples: float,
+        telemetry: Telemetry | None,
+        sent_at_s: float,
+        now_s: float,
+    ) -> None:
+        """Fold one accepted reply into the estimate."""
+        old = self.profile(node_id)
+        new = observe(
+            old,
+            round_trip_s=now_s - sent_at_s,
+            since_last_s=now_s - self._last_reply_s.get(node_id, sent_at_s),
+            telemetry=telemetry,
+            smoothing=self._options.smoothing,
+        )
+        self._last_reply_s[node_id] = now_s
+        self._profiles[node_id] = new
+        self._sum_examples += num_examples - self._examples.get(node_id, 0.0)
+        self._examples[node_id] = num_examples
+        self._sum_rates += _rate(new) - _rate(old)
+
+    def relative_share(self, node_id: int) -> float:
+        """Return N p_i, the node's weight in the objective relative to the mean node."""
+        return self._examples[node_id] * len(self._examples) / self._sum_examples
+
+    def rates(self, node_id: int) -> tuple[float, float]:
+        """Return the node's accepted updates per second, and the mean over the nodes."""
+        return _rate(self._profiles[node_id]), self._sum_rates / len(self._profiles)
+
+    def steps(self, node_id: int) -> int:
+        """Return h_i, the local steps of the node's next job."""
+        pace_s, overhead_s = self.profile(node_id).pace_s, self.profile(node_id).overhead_s
+        if self.allocation is None or pace_s is None or overhead_s is None:
+            return self._options.first_steps
+        return int(self._steps(np.array([pace_s]), np.array([overhead_s]), self.allocation)[0])
+
+    def cycle_s(self, node_id: int, num_steps: int) -> float | None:
+        """Return c_i + h tau_i, the expected round trip of a job; None if unknown."""
+        profile = self.profile(node_id)
+        if profile.pace_s is None or profile.overhead_s is None:
+            return None
+        return profile.overhead_s + num_steps * profile.pace_s
+
+    def refresh(self) -> None:
+        """Recompute the fleet-wide figures from the profiles."""
+        cycles_s = [p.interarrival_s for p in self._profiles.values() if p.interarrival_s]
+        self.median_cycle_s = float(np.median(cycles_s)) if cycles_s else None
+        known = [p for p in self._profiles.values() if p.step_time_s is not None]
+        if not known:
+            return
+        pace_s = np.array([p.pace_s for p in known], float)
+        overhead_s = np.array([p.overhead_s for p in known], float)
+        options = self._options
+        self.allocation = plan_fleet(
+            pace_s,
+            overhead_s,
+            steps_per_overhead=options.steps_per_overhead,
+            min_max_steps=options.min_max_steps,
+            max_max_steps=options.max_max_steps,
+            compute_spread=options.compute_spread,
+        )
+        steps = self._steps(pace_s, overhead_s, self.allocation)
+        share = np.array([self._examples[p.node_id] for p in known])
+        self.reference_steps = float(np.average(steps, weights=share))
+        planned_s = overhead_s + steps * pace_s
+        limit = options.equal_spread * (_HYSTERESIS if self.is_equal else 1.0)
+        self.is_equal = bool(planned_s.max() < limit * planned_s.min())
+
+    def _steps(self, pace_s: Vector, overhead_s: Vector, plan: Allocation) -> Vector:
+        return steps_in_period(
+            pace_s, overhead_s, plan.period_s, min_steps=1, max_steps=plan.max_steps
+        ).astype(float)
+
+
+def _rate(profile: DeviceProfile) -> float:
+    return 1.0 / profile.interarrival_s if profile.interarrival_s else 0.0

@@ -1,0 +1,85 @@
+"""What is on its way: dispatched, settled, expired. The server's bookkeeping, without I/O."""
+
+import heapq
+
+from .types import Dispatch
+
+
+class InFlight:
+    """Training messages that were sent and not yet answered.
+
+    A node has at most one unexpired dispatch. One that expires frees its node but stays known until
+    the node's next one expires, so that a late reply is recognised; a second reply is not.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, Dispatch] = {}
+        self._expired: dict[int, Dispatch] = {}
+        self._busy: dict[int, str] = {}
+        self._deadlines: list[tuple[float, str]] = []
+        self._num_dispatched: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def message_ids(self) -> list[str]:
+        """Ids worth pulling: unanswered dispatches, expired ones included."""
+        return [*self._waiting, *(d.message_id for d in self._expired.values())]
+
+    @property
+    def model_versions(self) -> set[int]:
+        """Versions that an unanswered dispatch started from."""
+        return {d.model_version for group in (self._waiting, self._expired) for d in group.values()}
+
+    def is_busy(self, node_id: int) -> bool:
+        """Return whether the node has an unexpired dispatch."""
+        return node_id in self._busy
+
+    def next_index(self, node_id: int) -> int:
+        """Return how many messages the node has been sent so far."""
+        return self._num_dispatched.get(node_id, 0)
+
+    def add(self, dispatch: Dispatch) -> None:
+        """Remember a dispatch.
+
+        Raises
+        ------
+        ValueError
+            If the message id is known or the node is busy.
+        """
+        if dispatch.message_id in self._waiting:
+            raise ValueError(f"message {dispatch.message_id!r} is already in flight")
+        if self.is_busy(dispatch.node_id):
+            raise ValueError(f"node {dispatch.node_id} already has a message in flight")
+        self._waiting[dispatch.message_id] = dispatch
+        self._busy[dispatch.node_id] = dispatch.message_id
+        self._num_dispatched[dispatch.node_id] = self.next_index(dispatch.node_id) + 1
+        heapq.heappush(self._deadlines, (dispatch.expires_at_s, dispatch.message_id))
+
+    def settle(self, message_id: str) -> Dispatch | None:
+        """Return the dispatch a reply belongs to, once; None if unknown or settled before."""
+        if (dispatch := self._waiting.pop(message_id, None)) is not None:
+            del self._busy[dispatch.node_id]
+            return dispatch
+        for late in self._expired.values():
+            if late.message_id == message_id:
+                return self._expired.pop(late.node_id)
+        return None
+
+    def expire(self, now_s: float) -> list[Dispatch]:
+        """Free the nodes whose dispatch is overdue, and return those dispatches."""
+        overdue = []
+        while self._deadlines and self._deadlines[0][0] <= now_s:
+            _, message_id = heapq.heappop(self._deadlines)
+            if (dispatch := self._waiting.pop(message_id, None)) is not None:
+                del self._busy[dispatch.node_id]
+                self._expired[dispatch.node_id] = dispatch
+                overdue.append(dispatch)
+        return overdue
+
+    def next_expiry_s(self) -> float | None:
+        """Return when the next unanswered dispatch expires; None if nothing is in flight."""
+        while self._deadlines and self._deadlines[0][1] not in self._waiting:
+            heapq.heappop(self._deadlines)
+        return self._deadlines[0][0] if self._deadlines else None

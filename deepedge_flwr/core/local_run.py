@@ -1,0 +1,88 @@
+"""The one gated training loop: live, simulated and predicted."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from .device import Device
+from .gate import Gate
+from .types import Telemetry, TrainPlan
+
+
+class LocalRun:
+    """Iterate over the local steps that a plan, a gate and a device allow.
+
+    Before each step the gate may pause the run or end it; the run also ends at the plan's number
+    of steps or its deadline, but never before one step is done unless the gate says so. What the
+    simulator predicts and what a client reports is the same: both exhaust this iterator.
+
+    Parameters
+    ----------
+    plan : TrainPlan
+        Upper bound of steps and deadline.
+    gate : Gate | None
+        The latency gate; None trains ungated.
+    device : Device
+        Where the steps run.
+    """
+
+    def __init__(self, plan: TrainPlan, gate: Gate | None, device: Device) -> None:
+        self._plan, self._gate, self._device = plan, gate, device
+        self._latencies_s: list[float] = []
+        self._num_steps, self._busy_s, self._paused_s = 0, 0.0, 0.0
+        self.was_started = False
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the index of each local step; the caller computes it before asking for the next."""
+        self.was_started = True
+        started_at_s = self._device.now_s()
+        while self._num_steps < self._plan.num_steps and self._may_proceed():
+            deadline_s = self._plan.deadline_s
+            step_started_at_s = self._device.now_s()
+            is_late = deadline_s is not None and step_started_at_s - started_at_s >= deadline_s
+            if is_late and self._num_steps > 0:
+                break
+            yield self._num_steps
+            self._device.end_step()
+            self._num_steps += 1
+            self._busy_s += self._device.now_s() - step_started_at_s
+            self._look()
+
+    def _may_proceed(self) -> bool:
+        """Wait as long as the gate asks; False if it ends the run."""
+        while self._gate is not None:
+            decision = self._gate.decide()
+            if decision.stop:
+                return False
+            if decision.pause_s <= 0:
+                break
+            paused_at_s = self._device.now_s()
+            self._device.pause(decision.pause_s)
+            self._paused_s += self._device.now_s() - paused_at_s
+            self._look()
+        return True
+
+    def _look(self) -> None:
+        latencies_s = self._device.service_latencies_s()
+        self._latencies_s.extend(latencies_s)
+        if self._gate is not None:
+            self._gate.observe(latencies_s)
+
+    @property
+    def num_steps(self) -> int:
+        """Local steps completed so far."""
+        return self._num_steps
+
+    def telemetry(self, device_id: str = "") -> Telemetry:
+        """Return the report of the run so far; an ungated run has no budget to violate."""
+        latencies_s = np.asarray(self._latencies_s)
+        budget_s = np.inf if self._gate is None else self._gate.budget_s
+        return Telemetry(
+            num_steps=self._num_steps,
+            busy_s=self._busy_s,
+            paused_s=self._paused_s,
+            num_requests=len(latencies_s),
+            num_violations=int(np.sum(latencies_s > budget_s)),
+            service_p99_s=float(np.quantile(latencies_s, 0.99)) if len(latencies_s) else 0.0,
+            device_id=device_id,
+        )

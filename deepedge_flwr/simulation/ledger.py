@@ -1,0 +1,115 @@
+"""What happened in a simulated run, row by row."""
+
+import csv
+import hashlib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerRow:
+    """One event; None where a column does not apply.
+
+    Attributes
+    ----------
+    time_s : float
+        Virtual time (of the start, for intervals).
+    kind : str
+        `dispatch`, `compute`, `pause`, `reply`, `error`, `late` (a reply nobody waited for),
+        `idle` (the service's requests outside training) or `evaluate`.
+    node_id : int | None
+        The node.
+    message_id : str | None
+        The message.
+    version : int | None
+        The model version involved.
+    bytes_down, bytes_up : int | None
+        Payload sent to, and received from, the node.
+    staleness : int | None
+        Versions published since the model of this reply was sent.
+    num_requests, num_violations : int | None
+        Requests of the co-located service, and those over its budget.
+    value : float | None
+        Local steps of a reply, seconds of an interval, accuracy of an evaluation.
+    """
+
+    time_s: float
+    kind: str
+    node_id: int | None = None
+    message_id: str | None = None
+    version: int | None = None
+    bytes_down: int | None = None
+    bytes_up: int | None = None
+    staleness: int | None = None
+    num_requests: int | None = None
+    num_violations: int | None = None
+    value: float | None = None
+
+
+COLUMNS = tuple(field.name for field in fields(LedgerRow))
+
+
+class RunLedger:
+    """All rows of one run, and the totals that are read off them."""
+
+    def __init__(self) -> None:
+        self._rows: list[LedgerRow] = []
+
+    def add(self, time_s: float, kind: str, **columns: Any) -> None:
+        """Append a row; see `LedgerRow` for the columns."""
+        self._rows.append(LedgerRow(time_s=time_s, kind=kind, **columns))
+
+    @property
+    def rows(self) -> list[LedgerRow]:
+        """Rows by time; rows of the same instant in the order in which they were added."""
+        return sorted(self._rows, key=lambda row: row.time_s)
+
+    def of(self, *kinds: str) -> list[LedgerRow]:
+        """Return the rows of some kinds, by time."""
+        return [row for row in self.rows if row.kind in kinds]
+
+    def count(self, kind: str) -> int:
+        """Return the number of rows of a kind, without sorting them."""
+        return sum(row.kind == kind for row in self._rows)
+
+    def total(self, column: str, *kinds: str) -> float:
+        """Sum a column over the rows of some kinds, or over all rows."""
+        rows = self.of(*kinds) if kinds else self._rows
+        return sum(getattr(row, column) or 0 for row in rows)
+
+    def wasted_bytes(self) -> int:
+        """Bytes both ways of messages that ended in an error or in a reply nobody waited for."""
+        wasted = self.of("error", "late")
+        ids = {row.message_id for row in wasted}
+        down = sum(row.bytes_down or 0 for row in self.of("dispatch") if row.message_id in ids)
+        return down + sum(row.bytes_up or 0 for row in wasted)
+
+    def bytes_until(self, time_s: float) -> int:
+        """Bytes both ways that were sent or received by `time_s`."""
+        rows = [row for row in self._rows if row.time_s <= time_s]
+        return sum((row.bytes_down or 0) + (row.bytes_up or 0) for row in rows)
+
+    def mean_staleness(self) -> float:
+        """Mean staleness of the replies; 0 without any."""
+        replies = self.of("reply")
+        return sum(row.staleness or 0 for row in replies) / len(replies) if replies else 0.0
+
+    def sha256(self) -> str:
+        """Fingerprint of all rows, exact to the last bit of every time."""
+        digest = hashlib.sha256()
+        for row in self.rows:
+            digest.update(repr(asdict(row)).encode())
+        return digest.hexdigest()
+
+    def write_csv(self, path: Path) -> None:
+        """Write all rows, floats exact, empty cells for None."""
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            writer.writerows(_cells(self.rows))
+
+
+def _cells(rows: Iterable[LedgerRow]) -> Iterable[list[Any]]:
+    return ([getattr(row, column) for column in COLUMNS] for row in rows)

@@ -1,0 +1,214 @@
+"""Asynchronous strategies for Flower: no round waits for its slowest node.
+
+The loop pushes a message to every idle node, pulls whatever has arrived, folds each result into a
+buffer, and publishes a new model version when the buffer is due. What a version is made of is up
+to the subclass; Flower's hook names, `Result` and log style are kept.
+"""
+
+import io
+from collections.abc import Callable, Iterable
+from logging import ERROR, INFO
+
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.common import log
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Result
+from flwr.serverapp.strategy.strategy_utils import log_strategy_start_info
+
+from ..core.clock import Clock, WallClock
+from ..records import ModelLayout, get_plan
+from .buffered import BufferedHooks
+
+EvaluateFn = Callable[[int, ArrayRecord], MetricRecord | None]
+
+#: How often a real grid is asked which nodes are connected.
+_MEMBERSHIP_S = 5.0
+
+
+class AsyncStrategy(BufferedHooks):
+    """The event loop of every asynchronous strategy; see `BufferedHooks` for the hooks.
+
+    `num_rounds` counts published model versions, the asynchronous counterpart of a round. All
+    replies of one instant are folded before any node is sent a new message, so a buffer of all
+    nodes on an equal fleet is exactly FedAvg.
+    """
+
+    def start(
+        self,
+        grid: Grid,
+        initial_arrays: ArrayRecord,
+        num_rounds: int = 3,
+        timeout: float = 3600,
+        train_config: ConfigRecord | None = None,
+        evaluate_config: ConfigRecord | None = None,
+        evaluate_fn: EvaluateFn | None = None,
+    ) -> Result:
+        """Run until `num_rounds` model versions are published.
+
+        Parameters
+        ----------
+        grid : Grid
+            Any Flower grid; one with a `clock` (`VirtualGrid`) also decides what time it is.
+        initial_arrays : ArrayRecord
+            Version 0 of the model.
+        num_rounds : int (default: 3)
+            Model versions to publish.
+        timeout : float (default: 3600)
+            Seconds to wait for nodes, for a node that nothing is known about yet, and the longest
+            time without any accepted update before the run ends early.
+        train_config, evaluate_config : ConfigRecord, optional
+            Sent with every message; copied, never changed.
+        evaluate_fn : Callable[[int, ArrayRecord], Optional[MetricRecord]], optional
+            Evaluates the published model, before the first version and after each.
+
+        Returns
+        -------
+        Result
+            The published model and the metrics by version.
+
+        Raises
+        ------
+        ValueError
+            If the strategy's options do not fit the fleet or the arguments are out of range.
+        TimeoutError
+            If too few nodes connect in time.
+        """
+        if num_rounds < 0 or not timeout > 0:
+            raise ValueError(f"need num_rounds >= 0, timeout > 0, got {num_rounds} and {timeout}")
+        log(INFO, "Starting %s strategy:", self.__class__.__name__)
+        log_strategy_start_info(num_rounds, initial_arrays, train_config, evaluate_config)
+        self.summary()
+        log(INFO, "")
+        clock: Clock = getattr(grid, "clock", None) or WallClock()
+        self._begin(ModelLayout.of(initial_arrays), initial_arrays, clock, timeout)
+        self._refresh_at_s = clock.now_s()
+        self._wait_for_nodes(grid)
+        result = Result(arrays=initial_arrays)
+        self._evaluate(result, evaluate_fn)
+        self._train(grid, num_rounds, train_config or ConfigRecord(), evaluate_config, result,
+                    evaluate_fn)  # fmt: skip
+        self._finish_evaluations(grid, result)
+        log(INFO, "Strategy execution finished in %.2fs", clock.now_s() - self._started_at_s)
+        log(INFO, "")
+        for line in io.StringIO(str(result)):
+            log(INFO, "\t%s", line.rstrip("\n"))
+        return result
+
+    def _train(
+        self,
+        grid: Grid,
+        num_rounds: int,
+        config: ConfigRecord,
+        evaluate_config: ConfigRecord | None,
+        result: Result,
+        evaluate_fn: EvaluateFn | None,
+    ) -> None:
+        while self.version < num_rounds and not self._is_stuck():
+            self._refresh_nodes(grid)
+            self._push(self.configure_train(self.version + 1, self._live, config, grid), grid)
+            replies = self._pull(grid, result)
+            for batch in [[reply] for reply in replies] or [[]]:
+                arrays, metrics = self.aggregate_train(self.version + 1, batch)
+                if arrays is None:
+                    continue
+                if metrics is not None:
+                    result.train_metrics_clientapp[self.version] = metrics
+                self._evaluate(result, evaluate_fn)
+                self._push_evaluation(grid, evaluate_config or ConfigRecord())
+                if self.version >= num_rounds:
+                    break
+            if not replies:
+                self._clock.wait(self._patience_s())
+
+    def _evaluate(self, result: Result, evaluate_fn: EvaluateFn | None) -> None:
+        """Evaluate the published model on the server."""
+        result.arrays = self.published_arrays()
+        if evaluate_fn is None:
+            return
+        metrics = evaluate_fn(self.version, result.arrays)
+        if metrics is not None:
+            log(INFO, "[VERSION %s] evaluation: %s", self.version, metrics)
+            result.evaluate_metrics_serverapp[self.version] = metrics
+
+    def _wait_for_nodes(self, grid: Grid) -> None:
+        give_up_at_s = self._clock.now_s() + self._timeout_s
+        while True:
+            self._refresh_nodes(grid)
+            if len(self._exchange.members) >= self.min_available_nodes:
+                self.check_fleet(len(self._exchange.members))
+                return
+            if self._clock.now_s() >= give_up_at_s:
+                raise TimeoutError(
+                    f"{len(self._exchange.members)} nodes connected within {self._timeout_s} s, "
+                    f"min_available_nodes is {self.min_available_nodes}: start more SuperNodes or "
+                    "lower it"
+                )
+            log(INFO, "Waiting for nodes to connect: %d connected (minimum required: %d).",
+                len(self._exchange.members), self.min_available_nodes)  # fmt: skip
+            self._clock.wait(1.0)
+
+    def _refresh_nodes(self, grid: Grid) -> None:
+        now_s = self._clock.now_s()
+        if now_s >= self._refresh_at_s:
+            self._exchange.members.update(grid.get_node_ids())
+            self._refresh_at_s = now_s + _MEMBERSHIP_S
+
+    def _push(self, messages: Iterable[Message], grid: Grid) -> None:
+        for message in messages:
+            # One by one: the two grids report a rejected message differently.
+            accepted = list(grid.push_messages([message]))
+            node_id, now_s = message.metadata.dst_node_id, self._clock.now_s()
+            if message.metadata.message_id and message.metadata.message_id in accepted:
+                timeout_s = self.reply_timeout_s(node_id, get_plan(message.content))
+                self._exchange.sent(message, self._live, self.version, now_s, timeout_s)
+            else:
+                self._exchange.failed(node_id, "the grid rejected the message", now_s)
+
+    def _pull(self, grid: Grid, result: Result) -> list[Message]:
+        """Return the training replies that have arrived; file those to evaluations."""
+        ids = self._exchange.in_flight.message_ids + self._evaluations.message_ids
+        training = []
+        for reply in grid.pull_messages(ids) if ids else []:
+            if not self._evaluations.owns(reply):
+                training.append(reply)
+            elif (complete := self._evaluations.settle(reply)) is not None:
+                version, replies = complete
+                if (metrics := self.aggregate_evaluate(version, replies)) is not None:
+                    result.evaluate_metrics_clientapp[version] = metrics
+        return training
+
+    def _push_evaluation(self, grid: Grid, config: ConfigRecord) -> None:
+        if self.version % self.evaluate_every:
+            return
+        arrays = self.published_arrays()
+        messages = list(self.configure_evaluate(self.version, arrays, config, grid))
+        accepted = [i for message in messages for i in grid.push_messages([message]) if i]
+        if accepted:
+            self._evaluations.add(self.version, accepted)
+
+    def _finish_evaluations(self, grid: Grid, result: Result) -> None:
+        give_up_at_s = self._clock.now_s() + self._timeout_s
+        while self._evaluations.message_ids and self._clock.now_s() < give_up_at_s:
+            if not self._pull(grid, result):
+                self._clock.wait(give_up_at_s - self._clock.now_s())
+
+    def _is_stuck(self) -> bool:
+        """Return whether no node has delivered anything for longer than the timeout."""
+        quiet_s = self._clock.now_s() - self._last_update_s
+        if quiet_s < self._timeout_s:
+            return False
+        log(ERROR, "No update was accepted for %.0f s (%d failures so far, last: %s): stopping at "
+            "version %d", quiet_s, self._exchange.num_failures, self._exchange.last_failure,
+            self.version)  # fmt: skip
+        return True
+
+    def _patience_s(self) -> float:
+        """Return how long the loop may wait for the next reply before it has to act."""
+        now_s = self._clock.now_s()
+        moments = [
+            self._exchange.in_flight.next_expiry_s(),
+            self._exchange.members.next_retry_s(),
+            self.due_at_s(),
+            self._last_update_s + self._timeout_s,
+        ]
+        return max(0.0, min(moment for moment in moments if moment is not None) - now_s)

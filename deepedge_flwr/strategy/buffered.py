@@ -1,0 +1,217 @@
+"""Flower's strategy hooks on a buffer of updates: what AsyncStrategy's loop calls."""
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from logging import INFO
+
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.common import log
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Strategy
+from flwr.serverapp.strategy.strategy_utils import aggregate_metricrecords
+
+from ..core.aggregation import UpdateBuffer
+from ..core.clock import Clock
+from ..core.types import TrainPlan, Update, Vector
+from ..records import SERVER_ROUND, ModelLayout, put_plan
+from .evaluation import EvaluationRounds
+from .exchange import Accepted, Exchange
+from .metrics import MetricsAggregator, aggregate_metrics
+
+
+class BufferedHooks(Strategy):
+    """State and hooks of a strategy that buffers updates and publishes model versions.
+
+    A subclass says how much an update weighs (`weight`), when the buffer is due (`is_due`) and
+    what a full buffer does to the model (`step`); it may send plans (`plan`) and publish another
+    model than the one it trains (`published`).
+
+    Parameters
+    ----------
+    fraction_evaluate : float (default: 0.0)
+        Share of the nodes that evaluate the published model. Off by default: evaluation takes
+        devices from training.
+    evaluate_every : int (default: 10)
+        Versions between two such evaluations.
+    min_available_nodes : int (default: 2)
+        Nodes that must be connected before the run starts.
+    weighted_by_key : str (default: "num-examples")
+        The reply metric that holds a node's weight.
+    arrayrecord_key, configrecord_key : str (default: "arrays", "config")
+        Names of the records in a message.
+    train_metrics_aggr_fn, evaluate_metrics_aggr_fn : Callable, optional
+        Aggregate metrics as in Flower's FedAvg; the weighted mean by default.
+    """
+
+    def __init__(
+        self,
+        *,
+        fraction_evaluate: float = 0.0,
+        evaluate_every: int = 10,
+        min_available_nodes: int = 2,
+        weighted_by_key: str = "num-examples",
+        arrayrecord_key: str = "arrays",
+        configrecord_key: str = "config",
+        train_metrics_aggr_fn: MetricsAggregator = aggregate_metricrecords,
+        evaluate_metrics_aggr_fn: MetricsAggregator = aggregate_metricrecords,
+    ) -> None:
+        if not 0 <= fraction_evaluate <= 1:
+            raise ValueError(f"fraction_evaluate must be in [0, 1], got {fraction_evaluate}")
+        if evaluate_every < 1 or min_available_nodes < 1:
+            raise ValueError(
+                "evaluate_every and min_available_nodes must be >= 1, got "
+                f"{evaluate_every} and {min_available_nodes}"
+            )
+        self.fraction_evaluate, self.evaluate_every = fraction_evaluate, evaluate_every
+        self.min_available_nodes, self.weighted_by_key = min_available_nodes, weighted_by_key
+        self.arrayrecord_key, self.configrecord_key = arrayrecord_key, configrecord_key
+        self.train_metrics_aggr_fn = train_metrics_aggr_fn
+        self.evaluate_metrics_aggr_fn = evaluate_metrics_aggr_fn
+        self.version = 0
+
+    # What a subclass decides --------------------------------------------------------------
+
+    @abstractmethod
+    def weight(self, update: Update, staleness: int) -> float:
+        """Return the weight of an update in the buffer."""
+
+    @abstractmethod
+    def is_due(self, num_updates: int, now_s: float) -> bool:
+        """Return whether a buffer of at least one update is to become a new version now."""
+
+    @abstractmethod
+    def step(self, model: Vector, mean: Vector) -> Vector:
+        """Return the next version of the model from the buffer's weighted mean."""
+
+    def check_fleet(self, num_nodes: int) -> None:
+        """Raise ValueError if the options do not fit a fleet of `num_nodes`."""
+
+    def plan(self, node_id: int) -> TrainPlan | None:
+        """Return the plan for a node's next message; None sends none."""
+        return None
+
+    def may_dispatch(self, node_id: int) -> bool:
+        """Return whether an idle node is to be given work now."""
+        return True
+
+    def reply_timeout_s(self, node_id: int, plan: TrainPlan | None) -> float:
+        """Return after how many seconds a reply is no longer expected."""
+        return self._timeout_s
+
+    def due_at_s(self) -> float | None:
+        """Return when the buffer becomes due by time alone; None if it does not."""
+        return None
+
+    def learn(self, accepted: Accepted, now_s: float) -> None:
+        """Take note of a good reply, before its update is weighed."""
+
+    def published(self) -> Vector:
+        """Return the model to evaluate and to hand out."""
+        return self._model
+
+    # Flower's hooks -----------------------------------------------------------------------
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Make a message for every node that is idle now."""
+        messages = []
+        for node_id in self._exchange.members.ready(self._clock.now_s()):
+            if self.may_dispatch(node_id):
+                index = self._exchange.in_flight.next_index(node_id)
+                record = put_plan(config, self.plan(node_id), index)
+                record[SERVER_ROUND] = server_round
+                content = RecordDict({self.arrayrecord_key: arrays, self.configrecord_key: record})
+                messages.append(Message(content, node_id, MessageType.TRAIN))
+        return messages
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Fold replies into the buffer; return the new model if that made a version due."""
+        now_s = self._clock.now_s()
+        self._exchange.expire(now_s)
+        for reply in replies:
+            if (accepted := self._exchange.settle(reply, now_s)) is not None:
+                self._last_update_s = now_s
+                self.learn(accepted, now_s)
+                self._fold(accepted.update, reply)
+        if not len(self._buffer) or not self.is_due(len(self._buffer), now_s):
+            return None, None
+        return self._advance()
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Make messages for a share of the nodes, a different one each time."""
+        nodes = sorted(grid.get_node_ids())
+        count = round(self.fraction_evaluate * len(nodes))
+        first = (server_round // self.evaluate_every - 1) * count
+        record = ConfigRecord(dict(config))
+        record[SERVER_ROUND] = server_round
+        chosen = sorted(nodes[(first + i) % len(nodes)] for i in range(count))
+        content = RecordDict({self.arrayrecord_key: arrays, self.configrecord_key: record})
+        return [Message(content, node_id, MessageType.EVALUATE) for node_id in chosen]
+
+    def aggregate_evaluate(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> MetricRecord | None:
+        """Aggregate the metrics of the nodes' evaluations."""
+        good = [reply.content for reply in replies if reply.has_content()]
+        return aggregate_metrics(good, self.weighted_by_key, self.evaluate_metrics_aggr_fn)
+
+    def summary(self) -> None:
+        """Log the strategy's settings."""
+        log(INFO, "\t├──> Evaluation on nodes:")
+        log(INFO, "\t│\t├── Fraction: %.2f", self.fraction_evaluate)
+        log(INFO, "\t│\t└── Every %d versions", self.evaluate_every)
+        log(INFO, "\t├──> Minimum available nodes: %d", self.min_available_nodes)
+        log(INFO, "\t└──> Keys in records:")
+        log(INFO, "\t\t├── Weighted by: '%s'", self.weighted_by_key)
+        log(INFO, "\t\t├── ArrayRecord key: '%s'", self.arrayrecord_key)
+        log(INFO, "\t\t└── ConfigRecord key: '%s'", self.configrecord_key)
+
+    def published_arrays(self) -> ArrayRecord:
+        """Return the model to evaluate and to hand out, as Flower's record."""
+        return self._layout.to_record(self.published())
+
+    # State --------------------------------------------------------------------------------
+
+    def _begin(
+        self, layout: ModelLayout, arrays: ArrayRecord, clock: Clock, timeout_s: float
+    ) -> None:
+        """Start a run: everything below is the state of one."""
+        self.version = 0
+        self._layout, self._clock, self._timeout_s = layout, clock, timeout_s
+        self._live, self._model = arrays, layout.to_vector(arrays)
+        self._buffer = UpdateBuffer(layout.num_parameters)
+        self._exchange = Exchange(layout, self.weighted_by_key)
+        self._evaluations = EvaluationRounds()
+        self._metrics: list[RecordDict] = []
+        self._staleness_sum = 0
+        self._started_at_s = self._last_update_s = clock.now_s()
+
+    def _fold(self, update: Update, reply: Message) -> None:
+        if update.num_steps == 0:
+            log(INFO, "\t> node %d yielded to its latency-critical service", update.node_id)
+            return
+        staleness = self.version - update.base_version
+        self._staleness_sum += staleness
+        self._buffer.add(update.delta, self.weight(update, staleness))
+        metrics = reply.content.metric_records
+        self._metrics.append(RecordDict({name: metrics[name] for name in metrics}))
+
+    def _advance(self) -> tuple[ArrayRecord, MetricRecord]:
+        """Turn the buffer into a new version."""
+        num_updates = len(self._buffer)
+        self._model = self.step(self._model, self._buffer.take_mean())
+        self._live = self._layout.to_record(self._model)
+        self.version += 1
+        self._exchange.forget_unused_models()
+        metrics = aggregate_metrics(self._metrics, self.weighted_by_key, self.train_metrics_aggr_fn)
+        metrics = MetricRecord() if metrics is None else metrics
+        metrics["num-updates"] = num_updates
+        metrics["mean-staleness"] = self._staleness_sum / num_updates
+        metrics["num-failures"] = self._exchange.num_failures
+        self._metrics, self._staleness_sum = [], 0
+        return self._live, metrics

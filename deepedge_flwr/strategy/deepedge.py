@@ -1,0 +1,272 @@
+"""DeepEdge: capacity-aware, asynchronous, latency-safe federated learning.
+
+After Deep-Edge [Bhattacharjee et al., 2020], arXiv:2004.05740, with buffered aggregation as in
+FedBuff (arXiv:2106.06639), step normalisation as in FedNova (arXiv:2007.07481) and a measured
+participation correction; README, "The algorithm".
+"""
+
+import math
+from logging import INFO, WARNING
+from typing import Any
+
+from flwr.app import ArrayRecord
+from flwr.common import log
+
+from ..core.aggregation import mix, participation_weight, step_weight
+from ..core.clock import Clock
+from ..core.fleet import FleetEstimate, FleetOptions
+from ..core.staleness import polynomial
+from ..core.types import TrainPlan, Update, Vector
+from ..records import ModelLayout
+from .async_strategy import AsyncStrategy
+from .exchange import Accepted
+
+
+class DeepEdge(AsyncStrategy):
+    """Train on devices of any speed without tuning, beside work that must not be disturbed.
+
+    For node i with measured step time tau_i, overhead c_i and arrival rate 1/T_i, in a fleet of N
+    nodes with data shares p_i:
+
+        h_i = clip(floor((D + median(c) - c_i) / tau_i), 1, h_max) local steps
+        g   = 1/|B| sum_B N p_i (1 + s)^-a (h_ref / h)^q r_i^-gamma delta_i,  r_i = (1/T_i) / mean
+        w  += eta g;   average = beta average + (1 - beta) w
+
+    The average is evaluated and published, w is sent to the nodes. If all planned cycles are
+    nearly equal, waiting costs nothing: K = N and a = 0, the synchronous regime.
+
+    Parameters
+    ----------
+    latency_budget_s : float | None (default: None)
+        Budget of the latency-critical service on the nodes; a node's own configuration
+        (`latency-budget-ms`) wins. None: training is not gated.
+    buffer_size : int | None (default: None)
+        K, updates per version; None for max(2, N/5).
+    server_learning_rate : float | None (default: None)
+        eta; None for 1.7 sqrt(K/N).
+    averaging : float | None (default: None)
+        beta, memory of the published average; None for 1 - 0.5 K/N, 0 publishes w itself.
+    staleness_exponent, step_exponent, participation_exponent : float (default: 0.5, 0.5, 1.0)
+        a, q and gamma. gamma 0 lets fast nodes dominate; 1 gives every node its share.
+    rate_bound : float (default: 20.0)
+        r_i is clipped to [1/bound, bound].
+    max_steps : int | None (default: None)
+        h_max; None for clip(`steps_per_overhead` median(c) / min(tau), `min_max_steps`,
+        `max_max_steps`).
+    steps_per_overhead, min_max_steps, max_max_steps : float, int, int (default: 0.3, 5, 30)
+        See `max_steps`.
+    compute_spread : float (default: 11.0)
+        R, longest job in full jobs of the fastest node: D = R h_max min(tau).
+    first_steps : int (default: 5)
+        Local steps of a node about which nothing is known.
+    smoothing : float (default: 0.3)
+        Weight of a new observation in a node's profile.
+    equal_spread : float (default: 2.0)
+        Ratio of the longest to the shortest cycle below which a fleet counts as equal.
+    patience_cycles : float (default: 3.0)
+        Median cycles after which a buffer is used though it is not full, and expected round
+        trips after which a reply is no longer waited for.
+    **options
+        See `BufferedHooks`.
+
+    Raises
+    ------
+    ValueError
+        If an option is out of range, or at the start if K exceeds the fleet.
+    """
+
+    def __init__(
+        self,
+        *,
+        latency_budget_s: float | None = None,
+        buffer_size: int | None = None,
+        server_learning_rate: float | None = None,
+        averaging: float | None = None,
+        staleness_exponent: float = 0.5,
+        step_exponent: float = 0.5,
+        participation_exponent: float = 1.0,
+        rate_bound: float = 20.0,
+        max_steps: int | None = None,
+        steps_per_overhead: float = 0.3,
+        min_max_steps: int = 5,
+        max_max_steps: int = 30,
+        compute_spread: float = 11.0,
+        first_steps: int = 5,
+        smoothing: float = 0.3,
+        equal_spread: float = 2.0,
+        patience_cycles: float = 3.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.latency_budget_s, self.buffer_size = latency_budget_s, buffer_size
+        self.server_learning_rate, self.averaging = server_learning_rate, averaging
+        self.staleness_exponent, self.step_exponent = staleness_exponent, step_exponent
+        self.participation_exponent, self.rate_bound = participation_exponent, rate_bound
+        self.patience_cycles = patience_cycles
+        self.fleet_options = FleetOptions(
+            first_steps=first_steps,
+            steps_per_overhead=steps_per_overhead,
+            min_max_steps=min_max_steps if max_steps is None else max_steps,
+            max_max_steps=max_max_steps if max_steps is None else max_steps,
+            compute_spread=compute_spread,
+            smoothing=smoothing,
+            equal_spread=equal_spread,
+        )
+        self._check()
+
+    def _check(self) -> None:
+        positive = ("latency_budget_s", "buffer_size", "server_learning_rate", "patience_cycles")
+        for name in positive:
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be > 0, got {value}")
+        for name in ("staleness_exponent", "step_exponent", "participation_exponent"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}")
+        if self.averaging is not None and not 0 <= self.averaging < 1:
+            raise ValueError(f"averaging must be in [0, 1) or None, got {self.averaging}")
+        if not self.rate_bound >= 1:
+            raise ValueError(f"rate_bound must be >= 1, got {self.rate_bound}")
+
+    def check_fleet(self, num_nodes: int) -> None:
+        """Refuse a buffer larger than the fleet."""
+        if self.buffer_size is not None and self.buffer_size > num_nodes:
+            raise ValueError(
+                f"buffer_size must be at most the number of nodes ({num_nodes}), got "
+                f"{self.buffer_size}: lower it, or leave it out for a fifth of the fleet"
+            )
+
+    def _begin(
+        self, layout: ModelLayout, arrays: ArrayRecord, clock: Clock, timeout_s: float
+    ) -> None:
+        super()._begin(layout, arrays, clock, timeout_s)
+        self._fleet = FleetEstimate(self.fleet_options)
+        self._average = self._model
+        self._contributors: set[int] = set()
+        self._buffering_since_s = 0.0
+        self._told_about_telemetry = False
+
+    # How much work ------------------------------------------------------------------------
+
+    def plan(self, node_id: int) -> TrainPlan:
+        """Return the steps the node can do in the common period."""
+        allocation = self._fleet.allocation
+        return TrainPlan(
+            num_steps=self._fleet.steps(node_id),
+            model_version=self.version,
+            deadline_s=None if allocation is None else allocation.compute_s,
+            latency_budget_s=self.latency_budget_s,
+        )
+
+    def may_dispatch(self, node_id: int) -> bool:
+        """Let a node wait for the next version in the synchronous regime only."""
+        return not (self._is_synchronous and node_id in self._contributors)
+
+    def reply_timeout_s(self, node_id: int, plan: TrainPlan | None) -> float:
+        """Return some expected round trips; the run's timeout for a node not yet profiled."""
+        cycle_s = None if plan is None else self._fleet.cycle_s(node_id, plan.num_steps)
+        if cycle_s is None:
+            return self._timeout_s
+        return min(self._timeout_s, self.patience_cycles * cycle_s)
+
+    # How much each update weighs ----------------------------------------------------------
+
+    def learn(self, accepted: Accepted, now_s: float) -> None:
+        """Update the node's profile."""
+        self._fleet.learn(
+            accepted.update.node_id,
+            num_examples=accepted.update.num_examples,
+            telemetry=accepted.telemetry,
+            sent_at_s=accepted.dispatch.sent_at_s,
+            now_s=now_s,
+        )
+        if accepted.telemetry is None and not self._told_about_telemetry:
+            self._told_about_telemetry = True
+            log(
+                WARNING,
+                "Node %d sent no telemetry: without DeepEdgeMod and local_steps in its ClientApp "
+                "it gets no step allocation and no latency gate",
+                accepted.update.node_id,
+            )
+
+    def weight(self, update: Update, staleness: int) -> float:
+        """Return N p_i (1 + s)^-a (h_ref / h)^q r_i^-gamma."""
+        if not self._contributors:
+            self._buffering_since_s = self._clock.now_s()
+        self._contributors.add(update.node_id)
+        rate, mean_rate = self._fleet.rates(update.node_id)
+        exponent = 0.0 if self._is_synchronous else self.staleness_exponent
+        weight = self._fleet.relative_share(update.node_id) * polynomial(staleness, exponent)
+        if rate > 0:
+            weight *= participation_weight(
+                rate, mean_rate, self.participation_exponent, self.rate_bound
+            )
+        if update.num_steps is not None:
+            reference = self._fleet.reference_steps
+            weight *= step_weight(update.num_steps, reference, self.step_exponent)
+        return weight
+
+    # When and how the model moves ---------------------------------------------------------
+
+    def is_due(self, num_updates: int, now_s: float) -> bool:
+        """Return whether K updates are buffered, or the oldest has waited long enough."""
+        due_at_s = self.due_at_s()
+        return num_updates >= self._buffer_size or (due_at_s is not None and now_s >= due_at_s)
+
+    def due_at_s(self) -> float | None:
+        """Return when the oldest buffered update has waited for `patience_cycles`."""
+        if not self._contributors or self._fleet.median_cycle_s is None:
+            return None
+        return self._buffering_since_s + self.patience_cycles * self._fleet.median_cycle_s
+
+    def step(self, model: Vector, mean: Vector) -> Vector:
+        """Move the model and its average, and plan anew."""
+        fraction = self._buffer_size / self._num_nodes
+        eta = self.server_learning_rate
+        model = model + (1.7 * math.sqrt(fraction) if eta is None else eta) * mean
+        beta = 1 - 0.5 * fraction if self.averaging is None else self.averaging
+        self._average = mix(self._average, model, 1 - beta)
+        self._contributors.clear()
+        self._fleet.refresh()
+        return model
+
+    def published(self) -> Vector:
+        """Return the average of the model."""
+        return self._average
+
+    @property
+    def _num_nodes(self) -> int:
+        return max(1, len(self._exchange.members))
+
+    @property
+    def _is_synchronous(self) -> bool:
+        return self._fleet.is_equal and len(self._fleet) >= self._num_nodes
+
+    @property
+    def _buffer_size(self) -> int:
+        if self.buffer_size is not None:
+            return self.buffer_size
+        if self._is_synchronous:
+            return self._num_nodes
+        return min(self._num_nodes, max(2, round(self._num_nodes / 5)))
+
+    def summary(self) -> None:
+        """Log the strategy's settings."""
+
+        def auto(value: float | None) -> str:
+            return "auto" if value is None else f"{value:.3g}"
+
+        budget_s = self.latency_budget_s
+        log(INFO, "\t├──> DeepEdge:")
+        log(INFO, "\t│\t├── Latency budget: %s", f"{budget_s:.3g} s" if budget_s else "none")
+        log(INFO, "\t│\t├── Buffer size: %s", auto(self.buffer_size))
+        log(INFO, "\t│\t├── Server learning rate: %s", auto(self.server_learning_rate))
+        log(INFO, "\t│\t├── Averaging: %s", auto(self.averaging))
+        log(
+            INFO,
+            "\t│\t└── Exponents: staleness %.3g | steps %.3g | participation %.3g",
+            self.staleness_exponent,
+            self.step_exponent,
+            self.participation_exponent,
+        )
+        super().summary()

@@ -1,0 +1,115 @@
+"""Messages out, updates in: who has been sent which model, and what came back of it."""
+
+from dataclasses import dataclass
+from logging import INFO
+
+from flwr.app import ArrayRecord, Message
+from flwr.common import log
+
+from ..core.in_flight import InFlight
+from ..core.types import Dispatch, Telemetry, Update
+from ..records import DISPATCH_INDEX, ModelLayout, get_config, get_plan
+from .membership import Membership
+from .replies import BadReply, read_update
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """A good reply.
+
+    Attributes
+    ----------
+    update : Update
+        What it changes.
+    telemetry : Telemetry | None
+        What the node said about it.
+    dispatch : Dispatch
+        What it answers.
+    """
+
+    update: Update
+    telemetry: Telemetry | None
+    dispatch: Dispatch
+
+
+class Exchange:
+    """The server's side of all training messages of a run. Time is passed in.
+
+    Parameters
+    ----------
+    layout : ModelLayout
+        What a model looks like.
+    weighted_by_key : str
+        The reply metric that holds a node's weight.
+
+    Attributes
+    ----------
+    members : Membership
+        Which nodes may be given work.
+    in_flight : InFlight
+        What is on its way.
+    num_failures : int
+        Dispatches that ended without an update so far.
+    last_failure : str
+        The latest of them, in words.
+    """
+
+    def __init__(self, layout: ModelLayout, weighted_by_key: str) -> None:
+        self._layout, self._weighted_by_key = layout, weighted_by_key
+        self.members, self.in_flight = Membership(), InFlight()
+        self.num_failures, self.last_failure = 0, "none"
+        self._bases: dict[int, ArrayRecord] = {}
+
+    def sent(self, message: Message, base: ArrayRecord, version: int, now_s: float,
+             timeout_s: float) -> None:  # fmt: skip
+        """Remember a message that the grid has accepted, and the model it carries."""
+        node_id = message.metadata.dst_node_id
+        self.in_flight.add(
+            Dispatch(
+                message_id=message.metadata.message_id,
+                node_id=node_id,
+                model_version=version,
+                index=int(get_config(message.content)[DISPATCH_INDEX]),
+                sent_at_s=now_s,
+                expires_at_s=now_s + timeout_s,
+                plan=get_plan(message.content),
+            )
+        )
+        self.members.occupy(node_id)
+        self._bases[version] = base
+
+    def failed(self, node_id: int, reason: str, now_s: float) -> None:
+        """Note that a node did not deliver: an event, logged in one line."""
+        self.num_failures += 1
+        self.last_failure = f"node {node_id}: {reason}"
+        self.members.failed(node_id, now_s)
+        log(INFO, "\t> %s", self.last_failure)
+
+    def expire(self, now_s: float) -> None:
+        """Give up waiting for overdue replies and free their nodes."""
+        for dispatch in self.in_flight.expire(now_s):
+            self.members.release(dispatch.node_id)
+            self.failed(dispatch.node_id, f"no reply for {now_s - dispatch.sent_at_s:.1f} s", now_s)
+
+    def settle(self, reply: Message, now_s: float) -> Accepted | None:
+        """Take a reply; None if nobody asked for it or if it must not touch the model."""
+        dispatch = self.in_flight.settle(reply.metadata.reply_to_message_id)
+        if dispatch is None:
+            return None
+        if not self.in_flight.is_busy(dispatch.node_id):
+            self.members.release(dispatch.node_id)
+        base = self._layout.to_vector(self._bases[dispatch.model_version])
+        try:
+            update, telemetry = read_update(
+                reply, dispatch, base, self._layout, self._weighted_by_key
+            )
+        except BadReply as error:
+            self.failed(dispatch.node_id, str(error), now_s)
+            return None
+        self.members.succeeded(dispatch.node_id)
+        return Accepted(update=update, telemetry=telemetry, dispatch=dispatch)
+
+    def forget_unused_models(self) -> None:
+        """Drop the old models that no unanswered dispatch started from."""
+        needed = self.in_flight.model_versions
+        self._bases = {v: base for v, base in self._bases.items() if v in needed}

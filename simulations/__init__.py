@@ -1,0 +1,1 @@
+"""Simulated experiments with deepedge_flwr: tasks, fleets, runs and their report."""

@@ -1,0 +1,92 @@
+"""The ClientApp of the experiments: local SGD on a task, in any strategy and on any engine."""
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import torch
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+
+from deepedge_flwr import DeepEdgeMod, local_steps
+from deepedge_flwr.records import DISPATCH_INDEX, SERVER_ROUND
+from deepedge_flwr.simulation import simulated_device
+
+from .tasks.task import Task, train
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+class Epoch:
+    """A re-iterable of `num_batches` batches that goes on where it stopped.
+
+    Parameters
+    ----------
+    batches : Iterator[Batch]
+        An endless stream.
+    num_batches : int
+        Batches per iteration: what a client does that is sent no plan.
+    """
+
+    def __init__(self, batches: Iterator[Batch], num_batches: int) -> None:
+        self._batches, self._num_batches = batches, num_batches
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Return the next batches of the stream."""
+        return itertools.islice(self._batches, self._num_batches)
+
+
+def build_client_app(load: Callable[[], Task], num_steps: int, seed: int) -> ClientApp:
+    """Return an app that trains and evaluates on its partition of a task.
+
+    Parameters
+    ----------
+    load : Callable[[], Task]
+        Returns the task; called in whatever process the client runs in, so it should be cached.
+    num_steps : int
+        Local steps of a message without a plan.
+    seed : int
+        Seed of the batches.
+    """
+    app = ClientApp(mods=[DeepEdgeMod(device=simulated_device)])
+
+    @app.train()
+    def train_(message: Message, context: Context) -> Message:
+        torch.set_num_threads(1)
+        task, config = load(), _config(message)
+        node_index = int(context.node_config["partition-id"])
+        index = int(config.get(DISPATCH_INDEX, config.get(SERVER_ROUND, 0)))
+        model = _model(task, message)
+        loss = train(
+            model,
+            local_steps(Epoch(task.batches(node_index, seed, index), num_steps)),
+            task.learning_rate,
+            proximal_mu=float(config.get("proximal-mu", 0.0)),
+        )
+        metrics = {"num-examples": len(task.node_labels[node_index]), "train-loss": loss}
+        arrays = ArrayRecord(model.state_dict())
+        content = RecordDict({"arrays": arrays, "metrics": MetricRecord(metrics)})
+        return Message(content, reply_to=message)
+
+    @app.evaluate()
+    def evaluate_(message: Message, context: Context) -> Message:
+        task = load()
+        node_index = int(context.node_config["partition-id"])
+        inputs = torch.tensor(task.node_inputs[node_index])
+        labels = torch.tensor(task.node_labels[node_index])
+        with torch.no_grad():
+            hits = _model(task, message)(inputs).argmax(dim=1) == labels
+        metrics = {"num-examples": len(labels), "accuracy": float(hits.float().mean())}
+        return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=message)
+
+    return app
+
+
+def _config(message: Message) -> ConfigRecord:
+    return next(iter(message.content.config_records.values()))
+
+
+def _model(task: Task, message: Message) -> torch.nn.Sequential:
+    arrays = next(iter(message.content.array_records.values()))
+    model = task.build_model(0)
+    model.load_state_dict(arrays.to_torch_state_dict())
+    return model

@@ -1,0 +1,85 @@
+"""Test accuracy on a fixed grid of virtual instants: the same effort for every strategy."""
+
+from collections.abc import Callable, Sequence
+
+from flwr.app import ArrayRecord, MetricRecord
+
+from deepedge_flwr.core.aggregation import mix
+from deepedge_flwr.records import ModelLayout
+from deepedge_flwr.simulation import VirtualGrid
+
+WINDOW = 5
+
+
+class GridEvaluator:
+    """An `evaluate_fn` that measures the newest published model at evenly spaced instants.
+
+    Parameters
+    ----------
+    grid : VirtualGrid
+        Its clock says when a version is published; its ledger takes the accuracies.
+    initial_arrays : ArrayRecord
+        Version 0 of the model.
+    accuracy : Callable[[ArrayRecord], float]
+        Test accuracy of a model.
+    num_evaluations : int
+        Instants, evenly spaced over the grid's horizon.
+    averaging : float | None (default: None)
+        Memory of a running average of the published models, granted to strategies that do not
+        average by themselves; None evaluates the model as it is published.
+    """
+
+    def __init__(
+        self,
+        grid: VirtualGrid,
+        initial_arrays: ArrayRecord,
+        accuracy: Callable[[ArrayRecord], float],
+        num_evaluations: int,
+        averaging: float | None = None,
+    ) -> None:
+        self._grid, self._accuracy, self._averaging = grid, accuracy, averaging
+        step_s = grid.clock.horizon_s / num_evaluations
+        self._instants_s = [step_s * (i + 1) for i in reversed(range(num_evaluations))]
+        self._layout = ModelLayout.of(initial_arrays)
+        self._average = self._layout.to_vector(initial_arrays)
+        self.version, self.arrays = 0, initial_arrays
+        self.last_accuracy = 0.0
+
+    def __call__(self, version: int, arrays: ArrayRecord) -> MetricRecord | None:
+        """Note a published model; measure its predecessor for the instants that have passed."""
+        self._measure(self._grid.clock.now_s())
+        if version > 0 and self._averaging is not None:
+            model = self._layout.to_vector(arrays)
+            self._average = mix(self._average, model, 1 - self._averaging)
+            arrays = self._layout.to_record(self._average)
+        self.version, self.arrays = version, arrays
+        return None
+
+    def close(self) -> None:
+        """Measure the last model for the instants that are left."""
+        self._measure(float("inf"))
+
+    def _measure(self, until_s: float) -> None:
+        if not self._instants_s or self._instants_s[-1] >= until_s:
+            return
+        self.last_accuracy = self._accuracy(self.arrays)
+        while self._instants_s and self._instants_s[-1] < until_s:
+            self._grid.ledger.add(
+                self._instants_s.pop(), "evaluate", version=self.version, value=self.last_accuracy
+            )
+
+
+def smoothed(accuracies: Sequence[float], window: int = WINDOW) -> list[float]:
+    """Return the mean of the last `window` accuracies at each instant from the `window`-th on."""
+    count = len(accuracies) - window + 1
+    return [sum(accuracies[i : i + window]) / window for i in range(max(0, count))]
+
+
+def time_to_target_s(
+    times_s: Sequence[float], accuracies: Sequence[float], target: float
+) -> float | None:
+    """Return when the mean of five consecutive evaluations first reaches the target, or None."""
+    for time_s, mean in zip(times_s[WINDOW - 1 :], smoothed(accuracies), strict=True):
+        if mean >= target:
+            return time_s
+    return None

@@ -1,0 +1,262 @@
+"""One simulated run: from a configuration to a ledger and a summary."""
+
+import contextlib
+import json
+import logging
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from flwr.app import ArrayRecord, ConfigRecord
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Strategy
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from deepedge_flwr.records import model_sha256
+from deepedge_flwr.simulation import Fleet, HorizonReached, ServiceSpec, VirtualGrid
+
+from .apps import build_client_app
+from .engines import run_in_process, run_on_ray
+from .evaluator import GridEvaluator, smoothed, time_to_target_s
+from .tasks import cached_task
+from .tasks.task import Task
+
+#: A strategy is stopped by the horizon, not by its number of rounds.
+_ENDLESS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a run has come, for a progress line."""
+
+    time_s: float
+    horizon_s: float
+    version: int
+    accuracy: float
+    num_violations: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The figures of one run, as in `summary.json`; times in virtual seconds, bytes both ways."""
+
+    strategy: str
+    label: str
+    task: str
+    fleet: str
+    service: str
+    engine: str
+    seed: int
+    num_nodes: int
+    horizon_s: float
+    latency_budget_s: float | None
+    target_accuracy: float
+    time_to_target_s: float | None
+    bytes_to_target: int | None
+    final_accuracy: float
+    best_accuracy: float
+    num_versions: int
+    num_updates: int
+    bytes_up: int
+    bytes_down: int
+    bytes_wasted: int
+    num_requests: int
+    num_violations: int
+    violation_rate: float
+    mean_staleness: float
+    utilisation: float
+    model_sha256: str
+    event_log_sha256: str
+
+
+def run_experiment(
+    config: DictConfig, folder: Path, on_progress: Callable[[Progress], None] | None = None
+) -> Summary:
+    """Simulate one run and write its configuration, ledger and summary into a folder.
+
+    Parameters
+    ----------
+    config : DictConfig
+        Composed from `conf/`.
+    folder : Path
+        Made if it does not exist.
+    on_progress : Callable[[Progress], None] | None (default: None)
+        Called at every published version.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        If the configuration does not make sense; nothing has been started then.
+    """
+    logging.getLogger("flwr").setLevel(logging.INFO if config.verbose else logging.ERROR)
+    torch.set_num_threads(1)
+    fleet, service = build_fleet(config)
+    load = task_loader(config, fleet)
+    strategy = build_strategy(config, service)
+    run = _Run(config, fleet, load, strategy, on_progress)
+    client_app = build_client_app(load, config.strategy.local_steps, config.seed)
+    if config.engine.name == "ray":
+        run_on_ray(run, client_app, len(fleet), config.engine.num_cpus_per_client)
+    else:
+        run_in_process(run, client_app, len(fleet))
+    summary = run.summary(service)
+    folder.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(config, folder / "config.yaml", resolve=True)
+    run.grid.ledger.write_csv(folder / "ledger.csv")
+    (folder / "summary.json").write_text(json.dumps(asdict(summary), indent=2) + "\n")
+    return summary
+
+
+def build_fleet(config: DictConfig) -> tuple[Fleet, ServiceSpec | None]:
+    """Build the fleet of a configuration, with its service on every device."""
+    with plain_errors():
+        service = None if config.service.build is None else instantiate(config.service.build)
+        return instantiate(config.fleet.build, seed=config.seed, service=service), service
+
+
+def build_strategy(config: DictConfig, service: ServiceSpec | None) -> Strategy:
+    """Build the strategy of a configuration; the service's budget gates it if `gate` is true."""
+    options: dict[str, Any] = {}
+    if "latency_budget_s" in config.strategy.build and config.gate and service is not None:
+        options["latency_budget_s"] = service.budget_s
+    with plain_errors():
+        strategy: Strategy = instantiate(config.strategy.build, **options)
+    if (check_fleet := getattr(strategy, "check_fleet", None)) is not None:
+        check_fleet(config.num_nodes)
+    return strategy
+
+
+def task_loader(config: DictConfig, fleet: Fleet) -> Callable[[], Task]:
+    """Return a function that builds the task, once per process; checked here and now."""
+    load = partial(
+        cached_task,
+        json.dumps(OmegaConf.to_container(config.task, resolve=True)),
+        num_nodes=len(fleet),
+        seed=config.seed,
+        speed_rank=fleet.speed_rank,
+    )
+    load()
+    return load
+
+
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """Turn hydra's wrapped exceptions back into the error that says what is wrong."""
+    try:
+        yield
+    except Exception as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, ValueError | TypeError):
+            raise ValueError(str(cause)) from error
+        raise
+
+
+class _Run:
+    """A server's main function, and what is known after it has returned."""
+
+    def __init__(
+        self,
+        config: DictConfig,
+        fleet: Fleet,
+        load: Callable[[], Task],
+        strategy: Strategy,
+        on_progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self._config, self._fleet, self._strategy = config, fleet, strategy
+        self._task, self._on_progress = load(), on_progress
+        self.grid: VirtualGrid
+        self._evaluator: GridEvaluator
+
+    def __call__(self, inner: Grid) -> None:
+        config = self._config
+        # Stock strategies sample nodes with the global generator.
+        random.seed(config.seed)
+        self.grid = VirtualGrid(
+            inner, self._fleet, num_steps=config.strategy.local_steps, horizon_s=config.horizon_s
+        )
+        arrays = ArrayRecord(self._task.build_model(config.seed).state_dict())
+        self._evaluator = GridEvaluator(
+            self.grid, arrays, self._accuracy, config.num_evaluations, config.strategy.averaging
+        )
+        with contextlib.suppress(HorizonReached):
+            self._strategy.start(
+                self.grid,
+                arrays,
+                num_rounds=_ENDLESS,
+                train_config=ConfigRecord(),
+                evaluate_fn=self._evaluate,
+            )
+        self._evaluator.close()
+        self.grid.close()
+
+    def _evaluate(self, version: int, arrays: ArrayRecord) -> None:
+        self._evaluator(version, arrays)
+        if self._on_progress is not None:
+            self._on_progress(
+                Progress(
+                    time_s=self.grid.clock.now_s(),
+                    horizon_s=self._config.horizon_s,
+                    version=version,
+                    accuracy=self._evaluator.last_accuracy,
+                    num_violations=int(self.grid.ledger.total("num_violations")),
+                )
+            )
+
+    def _accuracy(self, arrays: ArrayRecord) -> float:
+        model = self._task.build_model(0)
+        model.load_state_dict(arrays.to_torch_state_dict())
+        return self._task.accuracy(model)
+
+    def summary(self, service: ServiceSpec | None) -> Summary:
+        """Read the figures off the ledger."""
+        config, ledger = self._config, self.grid.ledger
+        evaluations = ledger.of("evaluate")
+        times_s = [row.time_s for row in evaluations]
+        accuracies = [row.value or 0.0 for row in evaluations]
+        target = self._task.target_accuracy
+        reached_s = time_to_target_s(times_s, accuracies, target)
+        means = smoothed(accuracies)
+        num_requests = int(ledger.total("num_requests"))
+        num_violations = int(ledger.total("num_violations"))
+        return Summary(
+            strategy=config.strategy.name,
+            label=config.strategy.label,
+            task=task_name(config),
+            fleet=config.fleet.name,
+            service=config.service.name,
+            engine=config.engine.name,
+            seed=config.seed,
+            num_nodes=len(self._fleet),
+            horizon_s=config.horizon_s,
+            latency_budget_s=None if service is None else service.budget_s,
+            target_accuracy=target,
+            time_to_target_s=reached_s,
+            bytes_to_target=None if reached_s is None else ledger.bytes_until(reached_s),
+            final_accuracy=means[-1],
+            best_accuracy=max(means),
+            num_versions=self._evaluator.version,
+            num_updates=ledger.count("reply"),
+            bytes_up=int(ledger.total("bytes_up")),
+            bytes_down=int(ledger.total("bytes_down")),
+            bytes_wasted=ledger.wasted_bytes(),
+            num_requests=num_requests,
+            num_violations=num_violations,
+            violation_rate=num_violations / num_requests if num_requests else 0.0,
+            mean_staleness=ledger.mean_staleness(),
+            utilisation=ledger.total("value", "compute") / (len(self._fleet) * config.horizon_s),
+            model_sha256=model_sha256(self._evaluator.arrays),
+            event_log_sha256=ledger.sha256(),
+        )
+
+
+def task_name(config: DictConfig) -> str:
+    """Name a task with its partition, as the report shows it."""
+    task = config.task
+    beta = f", {task.beta}" if "beta" in task else ""
+    kind = "" if task.partition in ("own",) else f" {task.partition.replace('_', '-')}"
+    return f"{task.name}{kind} {task.alpha}{beta}"
