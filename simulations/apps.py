@@ -1,10 +1,12 @@
 """The ClientApp of the experiments: local SGD on a task, in any strategy and on any engine."""
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
-from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
 from deepedge_flwr import DeepEdgeMod, local_steps
@@ -64,7 +66,7 @@ def build_client_app(load: Callable[[], Task], num_steps: int, seed: int) -> Cli
         )
         metrics = {"num-examples": len(task.node_labels[node_index]), "train-loss": loss}
         arrays = ArrayRecord(model.state_dict())
-        content = RecordDict({"arrays": arrays, "metrics": MetricRecord(metrics)})
+        content = RecordDict({"arrays": arrays, "metrics": MetricRecord({**metrics})})
         return Message(content, reply_to=message)
 
     @app.evaluate()
@@ -76,17 +78,23 @@ def build_client_app(load: Callable[[], Task], num_steps: int, seed: int) -> Cli
         with torch.no_grad():
             hits = _model(task, message)(inputs).argmax(dim=1) == labels
         metrics = {"num-examples": len(labels), "accuracy": float(hits.float().mean())}
-        return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=message)
+        return Message(RecordDict({"metrics": MetricRecord({**metrics})}), reply_to=message)
 
     return app
 
 
-def _config(message: Message) -> ConfigRecord:
-    return next(iter(message.content.config_records.values()))
+def _config(message: Message) -> dict[str, Any]:
+    return dict(next(iter(message.content.config_records.values())))
 
 
 def _model(task: Task, message: Message) -> torch.nn.Sequential:
     arrays = next(iter(message.content.array_records.values()))
-    model = task.build_model(0)
+    model = _scratch_model(task)
     model.load_state_dict(arrays.to_torch_state_dict())
     return model
+
+
+@functools.lru_cache(maxsize=2)
+def _scratch_model(task: Task) -> torch.nn.Sequential:
+    """Return a model to overwrite: building one takes longer than a few local steps."""
+    return task.build_model(0)

@@ -17,12 +17,12 @@ from flwr.serverapp.strategy import Strategy
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from deepedge_flwr.records import model_sha256
 from deepedge_flwr.simulation import Fleet, HorizonReached, ServiceSpec, VirtualGrid
 
 from .apps import build_client_app
 from .engines import run_in_process, run_on_ray
-from .evaluator import GridEvaluator, smoothed, time_to_target_s
+from .evaluator import GridEvaluator
+from .summary import Summary, summarise
 from .tasks import cached_task
 from .tasks.task import Task
 
@@ -39,39 +39,6 @@ class Progress:
     version: int
     accuracy: float
     num_violations: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """The figures of one run, as in `summary.json`; times in virtual seconds, bytes both ways."""
-
-    strategy: str
-    label: str
-    task: str
-    fleet: str
-    service: str
-    engine: str
-    seed: int
-    num_nodes: int
-    horizon_s: float
-    latency_budget_s: float | None
-    target_accuracy: float
-    time_to_target_s: float | None
-    bytes_to_target: int | None
-    final_accuracy: float
-    best_accuracy: float
-    num_versions: int
-    num_updates: int
-    bytes_up: int
-    bytes_down: int
-    bytes_wasted: int
-    num_requests: int
-    num_violations: int
-    violation_rate: float
-    mean_staleness: float
-    utilisation: float
-    model_sha256: str
-    event_log_sha256: str
 
 
 def run_experiment(
@@ -104,7 +71,9 @@ def run_experiment(
         run_on_ray(run, client_app, len(fleet), config.engine.num_cpus_per_client)
     else:
         run_in_process(run, client_app, len(fleet))
-    summary = run.summary(service)
+    summary = summarise(
+        config, run.grid.ledger, load().target_accuracy, run.evaluator.version, run.evaluator.arrays
+    )
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(config, folder / "config.yaml", resolve=True)
     run.grid.ledger.write_csv(folder / "ledger.csv")
@@ -116,7 +85,9 @@ def build_fleet(config: DictConfig) -> tuple[Fleet, ServiceSpec | None]:
     """Build the fleet of a configuration, with its service on every device."""
     with plain_errors():
         service = None if config.service.build is None else instantiate(config.service.build)
-        return instantiate(config.fleet.build, seed=config.seed, service=service), service
+        # Hydra would turn a dataclass given to it into a configuration of its own.
+        build = instantiate(config.fleet.build, seed=config.seed, _partial_=True)
+        return build(service=service), service
 
 
 def build_strategy(config: DictConfig, service: ServiceSpec | None) -> Strategy:
@@ -170,7 +141,7 @@ class _Run:
         self._config, self._fleet, self._strategy = config, fleet, strategy
         self._task, self._on_progress = load(), on_progress
         self.grid: VirtualGrid
-        self._evaluator: GridEvaluator
+        self.evaluator: GridEvaluator
 
     def __call__(self, inner: Grid) -> None:
         config = self._config
@@ -180,7 +151,7 @@ class _Run:
             inner, self._fleet, num_steps=config.strategy.local_steps, horizon_s=config.horizon_s
         )
         arrays = ArrayRecord(self._task.build_model(config.seed).state_dict())
-        self._evaluator = GridEvaluator(
+        self.evaluator = GridEvaluator(
             self.grid, arrays, self._accuracy, config.num_evaluations, config.strategy.averaging
         )
         with contextlib.suppress(HorizonReached):
@@ -191,18 +162,18 @@ class _Run:
                 train_config=ConfigRecord(),
                 evaluate_fn=self._evaluate,
             )
-        self._evaluator.close()
+        self.evaluator.close()
         self.grid.close()
 
     def _evaluate(self, version: int, arrays: ArrayRecord) -> None:
-        self._evaluator(version, arrays)
+        self.evaluator(version, arrays)
         if self._on_progress is not None:
             self._on_progress(
                 Progress(
                     time_s=self.grid.clock.now_s(),
                     horizon_s=self._config.horizon_s,
                     version=version,
-                    accuracy=self._evaluator.last_accuracy,
+                    accuracy=self.evaluator.last_accuracy,
                     num_violations=int(self.grid.ledger.total("num_violations")),
                 )
             )
@@ -211,52 +182,3 @@ class _Run:
         model = self._task.build_model(0)
         model.load_state_dict(arrays.to_torch_state_dict())
         return self._task.accuracy(model)
-
-    def summary(self, service: ServiceSpec | None) -> Summary:
-        """Read the figures off the ledger."""
-        config, ledger = self._config, self.grid.ledger
-        evaluations = ledger.of("evaluate")
-        times_s = [row.time_s for row in evaluations]
-        accuracies = [row.value or 0.0 for row in evaluations]
-        target = self._task.target_accuracy
-        reached_s = time_to_target_s(times_s, accuracies, target)
-        means = smoothed(accuracies)
-        num_requests = int(ledger.total("num_requests"))
-        num_violations = int(ledger.total("num_violations"))
-        return Summary(
-            strategy=config.strategy.name,
-            label=config.strategy.label,
-            task=task_name(config),
-            fleet=config.fleet.name,
-            service=config.service.name,
-            engine=config.engine.name,
-            seed=config.seed,
-            num_nodes=len(self._fleet),
-            horizon_s=config.horizon_s,
-            latency_budget_s=None if service is None else service.budget_s,
-            target_accuracy=target,
-            time_to_target_s=reached_s,
-            bytes_to_target=None if reached_s is None else ledger.bytes_until(reached_s),
-            final_accuracy=means[-1],
-            best_accuracy=max(means),
-            num_versions=self._evaluator.version,
-            num_updates=ledger.count("reply"),
-            bytes_up=int(ledger.total("bytes_up")),
-            bytes_down=int(ledger.total("bytes_down")),
-            bytes_wasted=ledger.wasted_bytes(),
-            num_requests=num_requests,
-            num_violations=num_violations,
-            violation_rate=num_violations / num_requests if num_requests else 0.0,
-            mean_staleness=ledger.mean_staleness(),
-            utilisation=ledger.total("value", "compute") / (len(self._fleet) * config.horizon_s),
-            model_sha256=model_sha256(self._evaluator.arrays),
-            event_log_sha256=ledger.sha256(),
-        )
-
-
-def task_name(config: DictConfig) -> str:
-    """Name a task with its partition, as the report shows it."""
-    task = config.task
-    beta = f", {task.beta}" if "beta" in task else ""
-    kind = "" if task.partition in ("own",) else f" {task.partition.replace('_', '-')}"
-    return f"{task.name}{kind} {task.alpha}{beta}"

@@ -11,8 +11,9 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from .configuration import CONF_DIR
-from .experiment import Progress, Summary, run_experiment
+from .experiment import Progress, run_experiment
 from .overrides import check_overrides
+from .summary import Summary
 
 _LINE = (
     "{task.description}  {task.fields[time_s]:6.1f}/{task.total:.0f} s  "

@@ -75,7 +75,5 @@ def _with_policy(plan: TrainPlan, context: Context) -> TrainPlan:
     if budget_ms is None:
         return plan
     if not isinstance(budget_ms, int | float) or not budget_ms > 0:
-        raise ValueError(
-            f"node config {LATENCY_BUDGET_MS} must be a number > 0, got {budget_ms!r}"
-        )
+        raise ValueError(f"node config {LATENCY_BUDGET_MS} must be a number > 0, got {budget_ms!r}")
     return replace(plan, latency_budget_s=budget_ms / 1000)

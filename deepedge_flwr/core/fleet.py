@@ -24,6 +24,24 @@ class FleetOptions:
     smoothing: float = 0.3
     equal_spread: float = 2.0
 
+    def __post_init__(self) -> None:
+        if self.first_steps < 1:
+            raise ValueError(f"first_steps must be >= 1, got {self.first_steps}")
+        if not 1 <= self.min_max_steps <= self.max_max_steps:
+            raise ValueError(
+                "max_steps must be >= 1 and min_max_steps <= max_max_steps, got "
+                f"{self.min_max_steps} and {self.max_max_steps}"
+            )
+        if not (self.steps_per_overhead >= 0 and self.compute_spread > 0):
+            raise ValueError(
+                "need steps_per_overhead >= 0 and compute_spread > 0, got "
+                f"{self.steps_per_overhead} and {self.compute_spread}"
+            )
+        if not 0 < self.smoothing <= 1:
+            raise ValueError(f"smoothing must be in (0, 1], got {self.smoothing}")
+        if not self.equal_spread >= 1:
+            raise ValueError(f"equal_spread must be >= 1, got {self.equal_spread}")
+
 
 class FleetEstimate:
     """Profiles of all nodes, and the fleet-wide figures that aggregation and allocation need.

@@ -27,7 +27,7 @@ class Gate:
     ----------
     budget_s : float
         Latency budget of the service.
-    high, low : float (default: 0.95, 0.85)
+    high, low : float (default: 0.9, 0.8)
         Fractions of the budget at which training pauses and goes on.
     pause_s : float | None (default: None)
         Length of one pause before the gate looks again; None for one budget, the time scale on
@@ -44,8 +44,8 @@ class Gate:
     def __init__(
         self,
         budget_s: float,
-        high: float = 0.95,
-        low: float = 0.85,
+        high: float = 0.9,
+        low: float = 0.8,
         pause_s: float | None = None,
         max_pause_s: float | None = None,
     ) -> None:

@@ -70,6 +70,7 @@ class VirtualGrid(Grid):
         devices = [VirtualDevice(fleet, i, num_steps, evaluate_steps) for i in range(len(fleet))]
         self._devices = {device.node_id: device for device in devices}
         self._inner_node_ids: dict[int, int] = {}
+        self._uploading: dict[str, Job] = {}
         self._arrived: dict[str, tuple[Job, Message, float, int]] = {}
         self._num_messages, self._newest_version = 0, 0
 
@@ -135,6 +136,9 @@ class VirtualGrid(Grid):
 
     def close(self) -> None:
         """Complete the ledger up to the present: late replies, unfinished jobs, idle services."""
+        for job in self._uploading.values():
+            job.log_unfinished(self.ledger, self.clock.now_s())
+        self._uploading.clear()
         for job, reply, time_s, staleness in self._arrived.values():
             self._log_arrival(job, reply, time_s, staleness, late=True)
         self._arrived.clear()
@@ -187,11 +191,13 @@ class VirtualGrid(Grid):
             self._grid.push_messages([device.waiting[0].inner])
         job.check(reply)
         device.log(job, self.ledger, job.end_s)
+        self._uploading[job.message_id] = job
         up_s = device.spec.link.transfer_s(_reply_bytes(reply), "up", job.up_noise)
         arrives_at_s = job.end_s + up_s
         self.clock.at(arrives_at_s, lambda: self._arrive(job, reply), order=(device.node_id,))
 
     def _arrive(self, job: Job, reply: Message) -> None:
+        del self._uploading[job.message_id]
         staleness = self._newest_version - job.version
         self._arrived[job.message_id] = (job, reply, self.clock.now_s(), staleness)
 
@@ -204,9 +210,7 @@ class VirtualGrid(Grid):
                 return Message(answer, reply_to=job.message)
             self._wall.wait(0.1)
         reason = f"no reply within {self._reply_timeout_s} s: does the ClientApp return a Message?"
-        return Message(
-            Error(ErrorCode.REPLY_MESSAGE_UNAVAILABLE, reason), reply_to=job.message
-        )
+        return Message(Error(ErrorCode.REPLY_MESSAGE_UNAVAILABLE, reason), reply_to=job.message)
 
     def _log_arrival(
         self, job: Job, reply: Message, time_s: float, staleness: int, late: bool

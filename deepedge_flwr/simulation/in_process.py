@@ -1,11 +1,12 @@
 """A Flower grid that calls the ClientApp in this very process, at once."""
 
+import copy
 from collections.abc import Iterable
 from typing import Any
 
 from flwr.app import Context, Error, Message, RecordDict
-from flwr.clientapp import ClientApp
 from flwr.app.user_config import UserConfig
+from flwr.clientapp import ClientApp
 from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
@@ -98,7 +99,8 @@ class InProcessGrid(Grid):
         return reply
 
     def _context(self, node_id: int) -> Context:
-        state = RecordDict(dict(self._states[node_id]))
+        # Deep: an app may change a record in place before it raises.
+        state = copy.deepcopy(self._states[node_id])
         config: UserConfig = {"partition-id": node_id - 1, "num-partitions": self._num_nodes}
         return Context(run_id=1, node_id=node_id, node_config=config, state=state, run_config={})
 

@@ -94,6 +94,17 @@ class Job:
                 "local_steps() yields, and its mod must be DeepEdgeMod(device=simulated_device)"
             )
 
+    def log_unfinished(self, ledger: RunLedger, until_s: float) -> None:
+        """Write the service's requests during a job whose reply has not arrived."""
+        ledger.add(
+            until_s,
+            "unfinished",
+            node_id=self.node_id,
+            message_id=self.message_id,
+            num_requests=self.run.num_requests(until_s),
+            num_violations=self.run.num_violations(until_s),
+        )
+
 
 class VirtualDevice:
     """A device of the fleet and how far its own timeline has been decided.
@@ -142,9 +153,7 @@ class VirtualDevice:
 
     def log(self, job: Job, ledger: RunLedger, until_s: float) -> None:
         """Write what the device did for a job, as far as `until_s`."""
-        self._log_idle(
-            job.idle_from_s, min(job.start.time_s, until_s), job.idle_contention, ledger
-        )
+        self._log_idle(job.idle_from_s, min(job.start.time_s, until_s), job.idle_contention, ledger)
         for segment in job.run.segments:
             if segment.start_s < until_s:
                 ledger.add(
@@ -159,14 +168,7 @@ class VirtualDevice:
         """Write what the device did after its last finished job, as far as `until_s`."""
         for job in self.waiting:
             self.log(job, ledger, until_s)
-            ledger.add(
-                until_s,
-                "unfinished",
-                node_id=self.node_id,
-                message_id=job.message_id,
-                num_requests=job.run.num_requests(until_s),
-                num_violations=job.run.num_violations(until_s),
-            )
+            job.log_unfinished(ledger, until_s)
         self._log_idle(self._free_at_s, until_s, self._contention, ledger)
 
     def _start(self, time_s: float) -> DeviceStart:

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -18,7 +19,8 @@ class LedgerRow:
         Virtual time (of the start, for intervals).
     kind : str
         `dispatch`, `compute`, `pause`, `reply`, `error`, `late` (a reply nobody waited for),
-        `idle` (the service's requests outside training) or `evaluate`.
+        `idle` (the service's requests outside training), `evaluate`, or `unfinished` (a job that
+        the end of the run cut off).
     node_id : int | None
         The node.
     message_id : str | None
@@ -49,6 +51,7 @@ class LedgerRow:
 
 
 COLUMNS = tuple(field.name for field in fields(LedgerRow))
+_SUMMED = {"bytes_down", "bytes_up", "num_requests", "num_violations", "value"}
 
 
 class RunLedger:
@@ -56,10 +59,13 @@ class RunLedger:
 
     def __init__(self) -> None:
         self._rows: list[LedgerRow] = []
+        self._totals: dict[tuple[str, str], float] = defaultdict(float)
 
     def add(self, time_s: float, kind: str, **columns: Any) -> None:
         """Append a row; see `LedgerRow` for the columns."""
         self._rows.append(LedgerRow(time_s=time_s, kind=kind, **columns))
+        for column in _SUMMED & columns.keys():
+            self._totals[kind, column] += columns[column] or 0
 
     @property
     def rows(self) -> list[LedgerRow]:
@@ -75,9 +81,9 @@ class RunLedger:
         return sum(row.kind == kind for row in self._rows)
 
     def total(self, column: str, *kinds: str) -> float:
-        """Sum a column over the rows of some kinds, or over all rows."""
-        rows = self.of(*kinds) if kinds else self._rows
-        return sum(getattr(row, column) or 0 for row in rows)
+        """Sum a column of counts or of `value` over the rows of some kinds, or over all rows."""
+        chosen = kinds or sorted({kind for kind, _ in self._totals})
+        return sum(self._totals[kind, column] for kind in chosen)
 
     def wasted_bytes(self) -> int:
         """Bytes both ways of messages that ended in an error or in a reply nobody waited for."""

@@ -39,9 +39,9 @@ class ServiceSpec:
     period_s: float
     latency_s: float
     budget_s: float
-    slowdown: float = 1.6
-    contention_s: float = 1.0
-    jitter: float = 0.18
+    slowdown: float = 1.75
+    contention_s: float = 2.0
+    jitter: float = 0.1
 
     def __post_init__(self) -> None:
         for name in ("period_s", "latency_s", "budget_s", "contention_s"):

@@ -105,6 +105,9 @@ class BufferedHooks(Strategy):
     def learn(self, accepted: Accepted, now_s: float) -> None:
         """Take note of a good reply, before its update is weighed."""
 
+    def folded(self, update: Update, now_s: float) -> None:
+        """Take note of an update that is now in the buffer."""
+
     def published(self) -> Vector:
         """Return the model to evaluate and to hand out."""
         return self._model
@@ -135,7 +138,7 @@ class BufferedHooks(Strategy):
             if (accepted := self._exchange.settle(reply, now_s)) is not None:
                 self._last_update_s = now_s
                 self.learn(accepted, now_s)
-                self._fold(accepted.update, reply)
+                self._fold(accepted.update, reply, now_s)
         if not len(self._buffer) or not self.is_due(len(self._buffer), now_s):
             return None, None
         return self._advance()
@@ -191,13 +194,14 @@ class BufferedHooks(Strategy):
         self._staleness_sum = 0
         self._started_at_s = self._last_update_s = clock.now_s()
 
-    def _fold(self, update: Update, reply: Message) -> None:
+    def _fold(self, update: Update, reply: Message, now_s: float) -> None:
         if update.num_steps == 0:
             log(INFO, "\t> node %d yielded to its latency-critical service", update.node_id)
             return
         staleness = self.version - update.base_version
         self._staleness_sum += staleness
         self._buffer.add(update.delta, self.weight(update, staleness))
+        self.folded(update, now_s)
         metrics = reply.content.metric_records
         self._metrics.append(RecordDict({name: metrics[name] for name in metrics}))
 

@@ -20,6 +20,12 @@ from ..core.types import TrainPlan, Update, Vector
 from ..records import ModelLayout
 from .async_strategy import AsyncStrategy
 from .exchange import Accepted
+from .options import require_buffer_fits, require_non_negative, require_positive
+
+_NO_TELEMETRY = (
+    "Node %d sent no telemetry: without DeepEdgeMod and local_steps in its ClientApp it gets no "
+    "step allocation and no latency gate"
+)
 
 
 class DeepEdge(AsyncStrategy):
@@ -38,8 +44,7 @@ class DeepEdge(AsyncStrategy):
     Parameters
     ----------
     latency_budget_s : float | None (default: None)
-        Budget of the latency-critical service on the nodes; a node's own configuration
-        (`latency-budget-ms`) wins. None: training is not gated.
+        Budget of the service on the nodes, None for none; a node's `latency-budget-ms` wins.
     buffer_size : int | None (default: None)
         K, updates per version; None for max(2, N/5).
     server_learning_rate : float | None (default: None)
@@ -50,11 +55,8 @@ class DeepEdge(AsyncStrategy):
         a, q and gamma. gamma 0 lets fast nodes dominate; 1 gives every node its share.
     rate_bound : float (default: 20.0)
         r_i is clipped to [1/bound, bound].
-    max_steps : int | None (default: None)
-        h_max; None for clip(`steps_per_overhead` median(c) / min(tau), `min_max_steps`,
-        `max_max_steps`).
-    steps_per_overhead, min_max_steps, max_max_steps : float, int, int (default: 0.3, 5, 30)
-        See `max_steps`.
+    max_steps, steps_per_overhead, min_max_steps, max_max_steps : (default: None, 0.3, 5, 30)
+        h_max; None for clip(steps_per_overhead median(c) / min(tau), min_max_, max_max_steps).
     compute_spread : float (default: 11.0)
         R, longest job in full jobs of the fastest node: D = R h_max min(tau).
     first_steps : int (default: 5)
@@ -64,8 +66,7 @@ class DeepEdge(AsyncStrategy):
     equal_spread : float (default: 2.0)
         Ratio of the longest to the shortest cycle below which a fleet counts as equal.
     patience_cycles : float (default: 3.0)
-        Median cycles after which a buffer is used though it is not full, and expected round
-        trips after which a reply is no longer waited for.
+        Cycles after which a buffer is used though not full, and a reply no longer waited for.
     **options
         See `BufferedHooks`.
 
@@ -98,6 +99,21 @@ class DeepEdge(AsyncStrategy):
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        require_positive(
+            latency_budget_s=latency_budget_s,
+            buffer_size=buffer_size,
+            server_learning_rate=server_learning_rate,
+            patience_cycles=patience_cycles,
+        )
+        require_non_negative(
+            staleness_exponent=staleness_exponent,
+            step_exponent=step_exponent,
+            participation_exponent=participation_exponent,
+        )
+        if not rate_bound >= 1:
+            raise ValueError(f"rate_bound must be >= 1, got {rate_bound}")
+        if averaging is not None and not 0 <= averaging < 1:
+            raise ValueError(f"averaging must be in [0, 1) or None, got {averaging}")
         self.latency_budget_s, self.buffer_size = latency_budget_s, buffer_size
         self.server_learning_rate, self.averaging = server_learning_rate, averaging
         self.staleness_exponent, self.step_exponent = staleness_exponent, step_exponent
@@ -112,29 +128,10 @@ class DeepEdge(AsyncStrategy):
             smoothing=smoothing,
             equal_spread=equal_spread,
         )
-        self._check()
-
-    def _check(self) -> None:
-        positive = ("latency_budget_s", "buffer_size", "server_learning_rate", "patience_cycles")
-        for name in positive:
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} must be > 0, got {value}")
-        for name in ("staleness_exponent", "step_exponent", "participation_exponent"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}")
-        if self.averaging is not None and not 0 <= self.averaging < 1:
-            raise ValueError(f"averaging must be in [0, 1) or None, got {self.averaging}")
-        if not self.rate_bound >= 1:
-            raise ValueError(f"rate_bound must be >= 1, got {self.rate_bound}")
 
     def check_fleet(self, num_nodes: int) -> None:
         """Refuse a buffer larger than the fleet."""
-        if self.buffer_size is not None and self.buffer_size > num_nodes:
-            raise ValueError(
-                f"buffer_size must be at most the number of nodes ({num_nodes}), got "
-                f"{self.buffer_size}: lower it, or leave it out for a fifth of the fleet"
-            )
+        require_buffer_fits(self.buffer_size, num_nodes)
 
     def _begin(
         self, layout: ModelLayout, arrays: ArrayRecord, clock: Clock, timeout_s: float
@@ -145,8 +142,6 @@ class DeepEdge(AsyncStrategy):
         self._contributors: set[int] = set()
         self._buffering_since_s = 0.0
         self._told_about_telemetry = False
-
-    # How much work ------------------------------------------------------------------------
 
     def plan(self, node_id: int) -> TrainPlan:
         """Return the steps the node can do in the common period."""
@@ -169,8 +164,6 @@ class DeepEdge(AsyncStrategy):
             return self._timeout_s
         return min(self._timeout_s, self.patience_cycles * cycle_s)
 
-    # How much each update weighs ----------------------------------------------------------
-
     def learn(self, accepted: Accepted, now_s: float) -> None:
         """Update the node's profile."""
         self._fleet.learn(
@@ -182,31 +175,25 @@ class DeepEdge(AsyncStrategy):
         )
         if accepted.telemetry is None and not self._told_about_telemetry:
             self._told_about_telemetry = True
-            log(
-                WARNING,
-                "Node %d sent no telemetry: without DeepEdgeMod and local_steps in its ClientApp "
-                "it gets no step allocation and no latency gate",
-                accepted.update.node_id,
-            )
+            log(WARNING, _NO_TELEMETRY, accepted.update.node_id)
 
     def weight(self, update: Update, staleness: int) -> float:
         """Return N p_i (1 + s)^-a (h_ref / h)^q r_i^-gamma."""
-        if not self._contributors:
-            self._buffering_since_s = self._clock.now_s()
-        self._contributors.add(update.node_id)
-        rate, mean_rate = self._fleet.rates(update.node_id)
+        fleet = self._fleet
         exponent = 0.0 if self._is_synchronous else self.staleness_exponent
-        weight = self._fleet.relative_share(update.node_id) * polynomial(staleness, exponent)
-        if rate > 0:
-            weight *= participation_weight(
-                rate, mean_rate, self.participation_exponent, self.rate_bound
-            )
+        weight = fleet.relative_share(update.node_id) * polynomial(staleness, exponent)
+        rates = fleet.rates(update.node_id)
+        if rates[0] > 0:
+            weight *= participation_weight(*rates, self.participation_exponent, self.rate_bound)
         if update.num_steps is not None:
-            reference = self._fleet.reference_steps
-            weight *= step_weight(update.num_steps, reference, self.step_exponent)
+            weight *= step_weight(update.num_steps, fleet.reference_steps, self.step_exponent)
         return weight
 
-    # When and how the model moves ---------------------------------------------------------
+    def folded(self, update: Update, now_s: float) -> None:
+        """Note whose update is in the buffer, and since when it is not empty."""
+        if not self._contributors:
+            self._buffering_since_s = now_s
+        self._contributors.add(update.node_id)
 
     def is_due(self, num_updates: int, now_s: float) -> bool:
         """Return whether K updates are buffered, or the oldest has waited long enough."""
@@ -240,7 +227,8 @@ class DeepEdge(AsyncStrategy):
 
     @property
     def _is_synchronous(self) -> bool:
-        return self._fleet.is_equal and len(self._fleet) >= self._num_nodes
+        everyone = len(self._fleet) >= self._num_nodes
+        return everyone and self._fleet.is_equal and self.buffer_size in (None, self._num_nodes)
 
     @property
     def _buffer_size(self) -> int:
@@ -257,16 +245,11 @@ class DeepEdge(AsyncStrategy):
             return "auto" if value is None else f"{value:.3g}"
 
         budget_s = self.latency_budget_s
+        exponents = (self.staleness_exponent, self.step_exponent, self.participation_exponent)
         log(INFO, "\t├──> DeepEdge:")
         log(INFO, "\t│\t├── Latency budget: %s", f"{budget_s:.3g} s" if budget_s else "none")
         log(INFO, "\t│\t├── Buffer size: %s", auto(self.buffer_size))
         log(INFO, "\t│\t├── Server learning rate: %s", auto(self.server_learning_rate))
         log(INFO, "\t│\t├── Averaging: %s", auto(self.averaging))
-        log(
-            INFO,
-            "\t│\t└── Exponents: staleness %.3g | steps %.3g | participation %.3g",
-            self.staleness_exponent,
-            self.step_exponent,
-            self.participation_exponent,
-        )
+        log(INFO, "\t│\t└── Exponents: staleness %.3g, steps %.3g, participation %.3g", *exponents)
         super().summary()

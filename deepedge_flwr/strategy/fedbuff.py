@@ -11,6 +11,7 @@ from flwr.common import log
 from ..core.staleness import polynomial
 from ..core.types import Update, Vector
 from .async_strategy import AsyncStrategy
+from .options import require_buffer_fits, require_non_negative, require_positive
 
 
 class FedBuff(AsyncStrategy):
@@ -43,24 +44,15 @@ class FedBuff(AsyncStrategy):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        if buffer_size < 1:
-            raise ValueError(f"buffer_size must be >= 1, got {buffer_size}")
-        if not server_learning_rate > 0 or staleness_exponent < 0:
-            raise ValueError(
-                "need server_learning_rate > 0 and staleness_exponent >= 0, got "
-                f"{server_learning_rate} and {staleness_exponent}"
-            )
+        require_positive(buffer_size=buffer_size, server_learning_rate=server_learning_rate)
+        require_non_negative(staleness_exponent=staleness_exponent)
         self.buffer_size = buffer_size
         self.server_learning_rate = server_learning_rate
         self.staleness_exponent = staleness_exponent
 
     def check_fleet(self, num_nodes: int) -> None:
         """Refuse a buffer larger than the fleet."""
-        if self.buffer_size > num_nodes:
-            raise ValueError(
-                f"buffer_size must be at most the number of nodes ({num_nodes}), got "
-                f"{self.buffer_size}: lower it or raise min_available_nodes"
-            )
+        require_buffer_fits(self.buffer_size, num_nodes)
 
     def weight(self, update: Update, staleness: int) -> float:
         """Return (1 + staleness)^-a."""

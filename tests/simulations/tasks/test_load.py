@@ -1,6 +1,7 @@
 """A configuration is checked key by key, and every file of conf/task is a valid one."""
 
 import json
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from simulations.tasks import load_task
-from simulations.tasks.load import TASKS, _check, cached_task
+from simulations.tasks.load import LOADERS, NOT_IN_CONFIG, cached_task
 
 FILES = sorted((Path(__file__).parents[3] / "conf" / "task").glob("*.yaml"))
 DIGITS: dict[str, object] = {
@@ -39,14 +40,26 @@ def read(path: Path) -> dict[str, Any]:
     return {str(key): value for key, value in config.items()}
 
 
+def parameters_of(name: str) -> dict[str, Parameter]:
+    parameters = signature(LOADERS[name]).parameters
+    return {key: value for key, value in parameters.items() if key not in NOT_IN_CONFIG}
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_file_gives_what_its_task_takes(path: Path) -> None:
     config = read(path)
-    _check(config.pop("name"), config)
+    assert set(config) - {"name"} == set(parameters_of(config["name"]))
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_the_file_of_a_task_holds_its_defaults(name: str) -> None:
+    (path,) = (path for path in FILES if path.stem == name)
+    parameters = parameters_of(name)
+    assert read(path) == {"name": name} | {key: p.default for key, p in parameters.items()}
 
 
 def test_every_task_has_a_file_of_its_name() -> None:
-    assert set(TASKS) <= {path.stem for path in FILES}
+    assert set(LOADERS) <= {path.stem for path in FILES}
 
 
 def test_the_configured_values_reach_the_task() -> None:
@@ -74,29 +87,19 @@ def test_a_worker_builds_the_task_once() -> None:
             DIGITS | {"name": "digit"},
             r"^unknown task 'digit': did you mean 'digits'\? valid: digits, fashion_mnist, synth",
         ),
-        ({}, r"^unknown task 'None': .*valid: digits, fashion_mnist, synthetic$"),
+        ({}, r"^unknown task None: .*valid: digits, fashion_mnist, synthetic$"),
         (
             DIGITS | {"batchsize": 3},
-            r"^unknown key of task digits 'batchsize': did you mean 'batch_size'\? valid: alpha,",
+            r"^task digits: unknown key 'batchsize': did you mean 'batch_size'\? valid: alpha,",
         ),
-        (DIGITS | {"beta": 1.0}, r"^unknown key of task digits 'beta': .*valid: alpha, batch_size"),
-        (DIGITS | {"seed": 1}, r"^unknown key of task digits 'seed'"),
-        (
-            DIGITS | {"partition": "dirichlt"},
-            r"^unknown task\.partition 'dirichlt': did you mean 'dirichlet'\?",
-        ),
-        (
-            SYNTHETIC | {"partition": "dirichlet"},
-            r"^unknown task\.partition 'dirichlet': valid: own",
-        ),
-        (DIGITS | {"alpha": "big"}, r"^task\.alpha must be of type float, got 'big'"),
-        (DIGITS | {"alpha": None}, r"^task\.alpha must be of type float, got None"),
-        (DIGITS | {"batch_size": 1.5}, r"^task\.batch_size must be of type int, got 1\.5"),
-        (DIGITS | {"batch_size": True}, r"^task\.batch_size must be of type int, got True"),
-        (
-            {"name": "synthetic", "partition": "own"},
-            r"^task synthetic lacks alpha, beta, .*: give what conf/task/synthetic\.yaml gives",
-        ),
+        (DIGITS | {"beta": 1.0}, r"^task digits: unknown key 'beta': .*valid: alpha, batch_size"),
+        (DIGITS | {"seed": 1}, r"^task digits: unknown key 'seed'"),
+        (DIGITS | {"partition": "dirichlt"}, r"^unknown partition 'dirichlt': valid: dirichlet"),
+        (SYNTHETIC | {"partition": "dirichlet"}, r"partition must be 'own', got 'dirichlet'"),
+        (DIGITS | {"alpha": "big"}, r"alpha must be of type float, got 'big': set task\.alpha="),
+        (DIGITS | {"alpha": None}, r"alpha must be of type float, got None"),
+        (DIGITS | {"batch_size": 1.5}, r"batch_size must be of type int, got 1\.5"),
+        (DIGITS | {"batch_size": True}, r"batch_size must be of type int, got True"),
     ],
 )
 def test_a_wrong_configuration_is_refused(config: dict[str, object], message: str) -> None:
@@ -106,6 +109,6 @@ def test_a_wrong_configuration_is_refused(config: dict[str, object], message: st
 
 @pytest.mark.parametrize(("num_nodes", "num_ranks"), [(3, 4), (0, 0)])
 def test_every_node_needs_a_rank(num_nodes: int, num_ranks: int) -> None:
-    message = f"speed_rank needs one rank per node, got {num_ranks} for num_nodes={num_nodes}"
+    message = f"one rank per node, got num_nodes={num_nodes} and {num_ranks} ranks"
     with pytest.raises(ValueError, match=message):
         load_task(DIGITS, num_nodes=num_nodes, seed=0, speed_rank=range(num_ranks))

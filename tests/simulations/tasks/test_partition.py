@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from simulations.tasks.partition import Partition, dirichlet, partition_labels, speed_correlated
+from simulations.tasks.partition import dirichlet, partition_examples, speed_correlated
+
+Partition = tuple[NDArray[np.int64], ...]
 
 LABELS = np.random.default_rng((0, 2)).integers(10, size=1000)
 
@@ -55,14 +58,16 @@ def test_a_partition_is_a_function_of_the_seed() -> None:
     ranks = range(8)
     assert same(dirichlet(LABELS, 8, 0.5, 0), dirichlet(LABELS, 8, 0.5, 0))
     assert not same(dirichlet(LABELS, 8, 0.5, 0), dirichlet(LABELS, 8, 0.5, 1))
-    assert same(speed_correlated(LABELS, ranks, 0), speed_correlated(LABELS, ranks, 0))
-    assert not same(speed_correlated(LABELS, ranks, 0), speed_correlated(LABELS, ranks, 1))
+    assert same(speed_correlated(LABELS, ranks, 1.0, 0), speed_correlated(LABELS, ranks, 1.0, 0))
+    assert not same(
+        speed_correlated(LABELS, ranks, 1.0, 0), speed_correlated(LABELS, ranks, 1.0, 1)
+    )
 
 
 def test_each_speed_group_alone_holds_its_classes() -> None:
     speed_rank = [3, 7, 0, 5, 1, 6, 2, 4]
     owned = [{0, 1, 2}, {3, 4, 5}, {6, 7}, {8, 9}]
-    parts = speed_correlated(LABELS, speed_rank, 0)
+    parts = speed_correlated(LABELS, speed_rank, 1.0, 0)
     assert_disjoint_and_complete(parts, len(LABELS))
     for rank, part in zip(speed_rank, parts, strict=True):
         assert set(LABELS[part]) <= owned[rank // 2]
@@ -70,7 +75,7 @@ def test_each_speed_group_alone_holds_its_classes() -> None:
 
 
 def test_groups_of_a_number_that_does_not_divide_differ_by_one_node() -> None:
-    parts = speed_correlated(LABELS, range(6), 0)
+    parts = speed_correlated(LABELS, range(6), 1.0, 0)
     sizes = [
         sum(set(LABELS[part]) <= owned for part in parts)
         for owned in ({0, 1, 2}, {3, 4, 5}, {6, 7}, {8, 9})
@@ -79,36 +84,37 @@ def test_groups_of_a_number_that_does_not_divide_differ_by_one_node() -> None:
 
 
 def test_one_group_is_a_dirichlet_partition_of_all_classes() -> None:
-    parts = speed_correlated(LABELS, range(4), 0, num_groups=1, alpha=100.0)
+    parts = speed_correlated(LABELS, range(4), 100.0, 0, num_groups=1)
     assert_disjoint_and_complete(parts, len(LABELS))
     assert all(len(set(LABELS[part])) == 10 for part in parts)
 
 
 def test_a_partition_is_chosen_by_name() -> None:
     ranks = [2, 0, 1, 3]
-    by_class = partition_labels(LABELS, "dirichlet", ranks, alpha=0.5, seed=1, min_examples=5)
-    by_speed = partition_labels(
-        LABELS, "speed_correlated", ranks, alpha=0.5, seed=1, min_examples=5
-    )
+    arguments: dict[str, Any] = {"speed_rank": ranks, "alpha": 0.5, "seed": 1, "min_examples": 5}
+    by_class = partition_examples("dirichlet", LABELS, **arguments)
+    by_speed = partition_examples("speed_correlated", LABELS, **arguments)
     assert same(by_class, dirichlet(LABELS, 4, 0.5, 1, 5))
-    assert same(by_speed, speed_correlated(LABELS, ranks, 1, alpha=0.5, min_examples=5))
+    assert same(by_speed, speed_correlated(LABELS, ranks, 0.5, 1, min_examples=5))
+    with pytest.raises(ValueError, match=r"unknown partition 'iid': valid: dirichlet, speed_corr"):
+        partition_examples("iid", LABELS, **arguments)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"alpha": 0.0}, r"alpha must be > 0 and finite, got 0\.0"),
-        ({"alpha": float("nan")}, r"alpha must be > 0 and finite, got nan"),
-        ({"num_nodes": 0}, r"num_nodes must be >= 1, got 0"),
-        ({"min_examples": 0}, r"min_examples must be >= 1, got 0"),
+        ({"alpha": 0.0}, r"alpha must be finite and > 0, got 0\.0"),
+        ({"alpha": float("nan")}, r"alpha must be finite and > 0, got nan"),
+        ({"num_nodes": 0}, r"num_nodes and min_examples must be >= 1, got 0 and 10"),
+        ({"min_examples": 0}, r"num_nodes and min_examples must be >= 1, got 4 and 0"),
         (
             {"num_nodes": 101},
-            r"num_nodes=101 with min_examples=10 each is more than 1000 examples .*: use fewer",
+            r"num_nodes=101 with min_examples=10 each need 1010 examples, got 1000: use fewer",
         ),
-        ({"num_nodes": 1001, "min_examples": 1}, r"num_nodes=1001 .* use fewer nodes"),
+        ({"num_nodes": 1001, "min_examples": 1}, r"need 1001 examples, got 1000: use fewer nodes"),
         (
             {"num_nodes": 90, "alpha": 0.01},
-            r"none of 100 draws with alpha=0\.01 .*num_nodes=90 .*: use a larger alpha, fewer",
+            r"alpha=0\.01 over num_nodes=90 .* in 100 draws: use a larger alpha, fewer nodes",
         ),
     ],
 )
@@ -120,15 +126,16 @@ def test_dirichlet_refuses(arguments: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"speed_rank": [1, 2, 3, 4]}, r"speed_rank must hold each of 0\.\.3 once"),
-        ({"speed_rank": [0, 0, 1, 2]}, r"speed_rank must hold each of 0\.\.3 once"),
-        ({"num_groups": 0}, r"num_groups must be in \[1, .*got 0"),
-        ({"num_groups": 5}, r"num_nodes=4, classes=10\)\], got 5"),
-        ({"speed_rank": range(12), "num_groups": 11}, r"num_nodes=12, classes=10\)\], got 11"),
-        ({"alpha": -1.0}, r"alpha must be > 0 and finite, got -1\.0"),
-        ({"min_examples": 900}, r"examples of classes \[0, 1, 2\]: use fewer nodes"),
+        ({"speed_rank": [1, 2, 3, 4]}, r"speed_rank must be a permutation of 0, \.\.\., 3"),
+        ({"speed_rank": [0, 0, 1, 2]}, r"speed_rank must be a permutation of 0, \.\.\., 3"),
+        ({"num_groups": 0}, r"num_groups must be between 1 and .*, got 0"),
+        ({"num_groups": 5}, r"nodes \(4\) and of classes \(10\), got 5: use fewer groups"),
+        ({"speed_rank": range(12), "num_groups": 11}, r"nodes \(12\) .* \(10\), got 11"),
+        ({"alpha": -1.0}, r"speed group 0 of 4: alpha must be finite and > 0, got -1\.0"),
+        ({"min_examples": 900}, r"speed group 0 of 4: .* need 900 examples.*: use fewer nodes"),
     ],
 )
 def test_speed_correlated_refuses(arguments: dict[str, Any], message: str) -> None:
+    defaults: dict[str, Any] = {"speed_rank": range(4), "alpha": 1.0, "seed": 0}
     with pytest.raises(ValueError, match=message):
-        speed_correlated(LABELS, **{"speed_rank": range(4), "seed": 0} | arguments)
+        speed_correlated(LABELS, **defaults | arguments)

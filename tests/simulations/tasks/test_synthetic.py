@@ -6,71 +6,51 @@ import numpy as np
 import pytest
 
 from simulations.tasks import Task
-from simulations.tasks.synthetic import node_examples, synthetic_task
+from simulations.tasks.synthetic import load
 
 
-def make_task(**changes: Any) -> Task:
-    arguments: dict[str, Any] = {
-        "alpha": 0.5,
-        "beta": 0.5,
-        "max_examples": 1000,
-        "learning_rate": 0.03,
-        "batch_size": 10,
-        "target_accuracy": 0.82,
-        "seed": 0,
-        "speed_rank": range(10),
-    }
-    return synthetic_task(partition="own", **arguments | changes)
+def make_task(num_nodes: int = 10, **changes: Any) -> Task:
+    arguments: dict[str, Any] = {"seed": 0} | changes
+    return load(num_nodes=num_nodes, speed_rank=range(num_nodes), **arguments)
 
 
 def test_a_fifth_of_each_node_is_the_test_set() -> None:
-    sizes = [
-        len(node_examples(node, alpha=0.5, beta=0.5, max_examples=1000, seed=0)[1])
-        for node in range(10)
-    ]
-    task = make_task()
-    assert [len(labels) for labels in task.node_labels] == [n - int(0.2 * n) for n in sizes]
-    assert task.test_inputs.shape == (sum(int(0.2 * n) for n in sizes), 60)
-
-
-def test_train_and_test_examples_are_the_nodes_own() -> None:
-    inputs, labels = node_examples(0, alpha=0.5, beta=0.5, max_examples=1000, seed=0)
-    task, num_test = make_task(), int(0.2 * len(labels))
-    np.testing.assert_array_equal(task.test_inputs[:num_test], inputs[:num_test])
-    np.testing.assert_array_equal(task.node_inputs[0], inputs[num_test:])
-    np.testing.assert_array_equal(task.node_labels[0], labels[num_test:])
+    whole = [len(labels) for labels in make_task(max_examples=50).node_labels]
+    assert whole == [40] * 10
+    assert make_task(max_examples=50).test_inputs.shape == (10 * 10, 60)
 
 
 def test_sizes_are_lognormal_above_fifty_up_to_the_cap() -> None:
-    sizes = np.array(
-        [
-            len(node_examples(node, alpha=0, beta=0, max_examples=1000, seed=0)[1])
-            for node in range(500)
-        ]
-    )
-    assert sizes.min() >= 50
-    assert sizes.max() == 1000
+    sizes = np.array([len(labels) for labels in make_task(500).node_labels])
+    assert (sizes.min(), sizes.max()) == (40, 800)  # 50 and 1000, less a fifth
     # P(lognormal(4, 2) < e^4) = 1/2, within three standard deviations of a fair coin
-    assert np.mean(sizes < np.exp(4) + 50) == pytest.approx(0.5, abs=3 * 0.5 / np.sqrt(500))
+    median = 0.8 * (np.exp(4) + 50)
+    assert np.mean(sizes < median) == pytest.approx(0.5, abs=3 * 0.5 / np.sqrt(500))
 
 
 def test_inputs_vary_with_the_diagonal_covariance() -> None:
-    nodes = [node_examples(k, alpha=0.5, beta=0.5, max_examples=5000, seed=1) for k in range(60)]
-    largest = max((inputs for inputs, _ in nodes), key=len)
+    largest = max(make_task(40, max_examples=5000).node_inputs, key=len)
     assert len(largest) > 2000
-    expected = np.arange(1, 61) ** -1.2
-    np.testing.assert_allclose(largest.var(axis=0), expected, rtol=0.2)
+    np.testing.assert_allclose(largest.var(axis=0), np.arange(1, 61) ** -1.2, rtol=0.2)
 
 
 def test_beta_is_the_standard_deviation_between_the_nodes() -> None:
-    centres = [
-        node_examples(k, alpha=0, beta=3.0, max_examples=100, seed=0)[0].mean() for k in range(400)
-    ]
+    task = make_task(400, alpha=0.0, beta=3.0, max_examples=50)
+    centres = [inputs.mean() for inputs in task.node_inputs]
     assert np.std(centres) == pytest.approx(3.0, rel=0.15)
 
 
+def test_labels_are_linearly_separable_on_a_node() -> None:
+    largest = max(range(10), key=lambda node: len(make_task().node_labels[node]))
+    inputs, labels = make_task().node_inputs[largest], make_task().node_labels[largest]
+    targets = np.eye(10)[labels]
+    weights, *_ = np.linalg.lstsq(np.c_[inputs, np.ones(len(inputs))], targets, rcond=None)
+    predicted = np.argmax(np.c_[inputs, np.ones(len(inputs))] @ weights, axis=1)
+    assert np.mean(predicted == labels) > 0.9
+
+
 def test_a_node_does_not_depend_on_the_number_of_nodes() -> None:
-    small, large = make_task(speed_rank=range(3)), make_task(speed_rank=range(5))
+    small, large = make_task(3), make_task(5)
     for node in range(3):
         np.testing.assert_array_equal(small.node_inputs[node], large.node_inputs[node])
 
@@ -88,9 +68,10 @@ def test_the_model_is_logistic_regression() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"alpha": -0.5}, r"alpha must be >= 0 and finite, got -0\.5"),
-        ({"beta": float("inf")}, r"beta must be >= 0 and finite, got inf"),
-        ({"max_examples": 49}, r"max_examples must be >= 50, got 49"),
+        ({"alpha": -0.5}, r"alpha and beta must be finite and >= 0, got -0\.5 and 0\.5"),
+        ({"beta": float("inf")}, r"alpha and beta must be finite and >= 0, got 0\.5 and inf"),
+        ({"max_examples": 4}, r"max_examples must be >= 5, got 4"),
+        ({"partition": "dirichlet"}, r"partition must be 'own', got 'dirichlet'"),
     ],
 )
 def test_values_outside_the_recipe_are_refused(changes: dict[str, Any], message: str) -> None:

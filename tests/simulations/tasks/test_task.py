@@ -1,21 +1,19 @@
 """A task's model, batches and SGD are functions of seed and index, and follow the equations."""
 
 import math
-import subprocess
-import sys
+from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import cross_entropy
 
 from simulations.tasks import Task
-from simulations.tasks.task import BATCHES_PER_BLOCK, train
+from simulations.tasks.task import BLOCK_BATCHES, train
 
-ROOT = Path(__file__).parents[3]
 RNG = np.random.default_rng((0, 1))
 INPUTS = RNG.normal(size=(12, 4)).astype(np.float32)
 LABELS = RNG.integers(3, size=12)
@@ -66,31 +64,29 @@ def test_a_step_is_that_of_softmax_regression() -> None:
     np.testing.assert_allclose(weights_of(model)[1], bias - 0.5 * d_bias, atol=1e-6)
 
 
-def test_the_proximal_term_pulls_to_the_reference() -> None:
-    plain, proximal = make_task().build_model(0), make_task().build_model(0)
-    before, reference = weights_of(plain), [torch.ones(3, 4), torch.ones(3)]
-    train(plain, [batch(0, 12)], 0.5)
-    train(proximal, [batch(0, 12)], 0.5, mu=0.2, reference=reference)
-    for start, without, with_term in zip(
-        before, weights_of(plain), weights_of(proximal), strict=True
-    ):
-        np.testing.assert_allclose(with_term, without - 0.5 * 0.2 * (start - 1), atol=1e-6)
+@pytest.mark.parametrize("hidden", [(), (8,), (8, 5)])
+def test_a_step_follows_the_gradient_of_autograd(hidden: tuple[int, ...]) -> None:
+    model = make_task(hidden=hidden).build_model(0)
+    before, parameters = weights_of(model), list(model.parameters())
+    inputs, labels = batch(0, 12)
+    gradients = torch.autograd.grad(cross_entropy(model(inputs), labels), parameters)
+    train(model, [(inputs, labels)], 0.5)
+    for start, gradient, end in zip(before, gradients, weights_of(model), strict=True):
+        np.testing.assert_allclose(end, start - 0.5 * gradient.numpy(), atol=1e-6)
 
 
-def test_the_reference_is_the_model_at_the_start() -> None:
+def test_the_proximal_term_pulls_back_to_the_start() -> None:
     batches = [batch(0, 6), batch(6, 12)]
-    implicit, explicit = make_task().build_model(0), make_task().build_model(0)
-    reference = [parameter.detach().clone() for parameter in explicit.parameters()]
-    train(implicit, batches, 0.5, mu=0.2)
-    train(explicit, batches, 0.5, mu=0.2, reference=reference)
-    np.testing.assert_array_equal(weights_of(implicit)[0], weights_of(explicit)[0])
-
-
-def test_mu_zero_is_plain_sgd_whatever_the_reference() -> None:
-    plain, zero = make_task().build_model(0), make_task().build_model(0)
-    train(plain, [batch(0, 12)], 0.5)
-    train(zero, [batch(0, 12)], 0.5, mu=0.0, reference=[torch.ones(3, 4), torch.ones(3)])
-    np.testing.assert_array_equal(weights_of(plain)[0], weights_of(zero)[0])
+    one_step, plain, proximal = (make_task().build_model(0) for _ in range(3))
+    start = weights_of(plain)
+    train(one_step, batches[:1], 0.5)
+    train(plain, batches, 0.5)
+    train(proximal, batches, 0.5, proximal_mu=0.2)
+    # The term is zero in the first step, so the second starts from the same weights.
+    for origin, before, without, with_term in zip(
+        start, weights_of(one_step), weights_of(plain), weights_of(proximal), strict=True
+    ):
+        np.testing.assert_allclose(with_term, without - 0.5 * 0.2 * (before - origin), atol=1e-6)
 
 
 def test_the_loss_is_the_mean_over_the_steps() -> None:
@@ -104,7 +100,7 @@ def test_a_step_is_complete_before_the_next_batch_is_asked_for() -> None:
     model = make_task().build_model(0)
     seen = []
 
-    def watched() -> Any:
+    def watched() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for _ in range(3):
             seen.append(weights_of(model)[0])
             yield batch(0, 12)
@@ -121,9 +117,9 @@ def test_no_step_leaves_the_model_alone_and_has_no_loss() -> None:
     np.testing.assert_array_equal(weights_of(model)[0], before[0])
 
 
-def test_a_negative_mu_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"mu must be >= 0, got -1"):
-        train(make_task().build_model(0), [], 0.5, mu=-1)
+def test_a_negative_proximal_mu_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"proximal_mu must be >= 0, got -1"):
+        train(make_task().build_model(0), [], 0.5, proximal_mu=-1)
 
 
 def test_initial_weights_are_a_function_of_the_seed_alone() -> None:
@@ -164,7 +160,7 @@ def test_the_hidden_layer_is_rectified() -> None:
 
 
 def labels_drawn(task: Task, node_index: int, seed: int, dispatch_index: int) -> list[list[int]]:
-    drawn = islice(task.batches(node_index, seed, dispatch_index), 2 * BATCHES_PER_BLOCK + 1)
+    drawn = islice(task.batches(node_index, seed, dispatch_index), 2 * BLOCK_BATCHES + 1)
     return [labels.tolist() for _, labels in drawn]
 
 
@@ -193,9 +189,8 @@ def test_a_batch_may_be_larger_than_the_node() -> None:
 
 def test_accuracy_is_the_fraction_classified_correctly() -> None:
     task = make_task(test_inputs=np.eye(4, dtype=np.float32), test_labels=np.array([0, 1, 2, 2]))
-    model = torch.nn.Linear(4, 3, bias=False)
-    with torch.no_grad():
-        model.weight.copy_(torch.eye(3, 4))
+    model = torch.nn.Sequential(torch.nn.utils.skip_init(torch.nn.Linear, 4, 3, bias=False))
+    model.load_state_dict({"0.weight": torch.eye(3, 4)})
     assert task.accuracy(model) == 0.75  # the zero logits of the last example say class 0
     assert all(parameter.grad is None for parameter in model.parameters())
 
@@ -205,13 +200,16 @@ def test_accuracy_is_the_fraction_classified_correctly() -> None:
     [
         (
             {"node_inputs": (INPUTS, INPUTS[:0]), "node_labels": (LABELS, LABELS[:0])},
-            r"^node 1 of task 'toy' has no examples: use fewer nodes",
+            r"^task toy: node 1 has no examples: use fewer nodes, a larger alpha",
         ),
-        ({"node_labels": (LABELS,)}, r"as many node_inputs as node_labels.* got 2 and 1"),
-        ({"node_inputs": (), "node_labels": ()}, r"at least one, got 0 and 0"),
-        ({"node_labels": (LABELS[:5], LABELS)}, r"^node 1 .* has 7 inputs and 12 labels"),
-        ({"test_labels": LABELS[:3]}, r"^the test set .* has 12 inputs and 3 labels"),
-        ({"learning_rate": 0.0}, r"learning_rate must be > 0, got 0\.0"),
+        ({"node_labels": (LABELS,)}, r"one array per node, got 2 and 1"),
+        ({"node_inputs": (), "node_labels": ()}, r"one array per node, got 0 and 0"),
+        ({"node_labels": (LABELS[:5], LABELS)}, r"inputs of node 1 .* \(12, 4\), got \(7, 4\)"),
+        ({"test_labels": LABELS[:3]}, r"inputs of the test set .* \(3, 4\), got \(12, 4\)"),
+        ({"test_inputs": INPUTS[:0], "test_labels": LABELS[:0]}, r"the test set has no examples"),
+        ({"num_classes": 2}, r"labels of node 0 must be in \[0, 2\), got 0 to 2"),
+        ({"learning_rate": 0.0}, r"learning_rate must be finite and > 0, got 0\.0"),
+        ({"learning_rate": math.nan}, r"learning_rate must be finite and > 0, got nan"),
         ({"batch_size": 0}, r"batch_size must be >= 1, got 0"),
         ({"target_accuracy": 94.5}, r"target_accuracy must be a fraction in \(0, 1\], got 94\.5"),
     ],

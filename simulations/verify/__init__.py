@@ -1,0 +1,1 @@
+"""Claims are commands: `python -m simulations.verify TOPIC` measures every figure we state."""

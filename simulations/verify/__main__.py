@@ -1,0 +1,27 @@
+"""`python -m simulations.verify TOPIC [--quick]`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from . import demo
+from .claims import print_claims, write_claims
+
+TOPICS = {"demo": demo.measure}
+
+
+def main() -> int:
+    """Measure a topic; exit 1 if a bound is not met."""
+    parser = argparse.ArgumentParser(prog="python -m simulations.verify", description=__doc__)
+    parser.add_argument("topic", choices=sorted(TOPICS))
+    parser.add_argument("--quick", action="store_true", help="fewer seeds, shorter runs")
+    parser.add_argument("--out", type=Path, default=Path("verify"), help="folder to write")
+    arguments = parser.parse_args()
+    claims = TOPICS[arguments.topic](arguments.quick)
+    write_claims(claims, arguments.out / f"{arguments.topic}.json")
+    print_claims(claims)
+    return 0 if all(claim.met for claim in claims) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,221 @@
+"""The mod around a ClientApp: plan in, telemetry out, everything else untouched."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from flwr.app import (
+    Array,
+    ArrayRecord,
+    ConfigRecord,
+    Context,
+    Error,
+    Message,
+    MetricRecord,
+    RecordDict,
+)
+from flwr.clientapp import ClientApp
+from flwr.clientapp.mod import arrays_size_mod, fixedclipping_mod
+from flwr.clientapp.typing import Mod
+
+from deepedge_flwr.client import DeepEdgeMod, local_steps
+from deepedge_flwr.core.types import Telemetry, TrainPlan
+from deepedge_flwr.records import get_telemetry, put_plan
+from deepedge_flwr.simulation import InProcessGrid
+
+BATCHES = [1.0, 2.0, 4.0]
+
+
+class ExactDevice:
+    """A step takes 1 s and makes the service answer in 3 s; a pause lets it answer in 0.1 ms."""
+
+    def __init__(self) -> None:
+        self._now_s = 0.0
+        self._latencies_s: list[float] = []
+
+    def now_s(self) -> float:
+        return self._now_s
+
+    def end_step(self) -> None:
+        self._now_s += 1.0
+        self._latencies_s = [3.0]
+
+    def pause(self, duration_s: float) -> None:
+        self._now_s += duration_s
+        self._latencies_s = [1e-4] * 1000
+
+    def service_latencies_s(self) -> Sequence[float]:
+        return self._latencies_s
+
+
+def on_exact_device(_message: Message, _context: Context) -> ExactDevice:
+    return ExactDevice()
+
+
+def train(message: Message, _context: Context) -> Message:
+    """Add every batch to the model, as a user's loop would."""
+    weight = message.content.array_records["arrays"]["w"].numpy().copy()
+    for batch in local_steps(BATCHES):
+        weight += batch
+    arrays = ArrayRecord({"w": Array(weight)})
+    metrics = MetricRecord({"num-examples": len(BATCHES)})
+    return Message(RecordDict({"arrays": arrays, "metrics": metrics}), reply_to=message)
+
+
+def echo(message: Message, _context: Context) -> Message:
+    return Message(message.content, reply_to=message)
+
+
+@pytest.fixture(autouse=True)
+def inside_a_task() -> None:
+    """Flower builds messages only inside one of its tasks; the grid makes this process one."""
+    InProcessGrid(ClientApp(), 1)
+
+
+def message_with(plan: TrainPlan | None, message_type: str = "train", **config: Any) -> Message:
+    record = ConfigRecord(config) if plan is None else put_plan(ConfigRecord(config), plan, 0)
+    arrays = ArrayRecord({"w": Array(np.zeros(1))})
+    content = RecordDict({"arrays": arrays, "config": record})
+    return Message(content, dst_node_id=1, message_type=message_type)
+
+
+def context_with(**node_config: Any) -> Context:
+    config = {key.replace("_", "-"): value for key, value in node_config.items()}
+    return Context(run_id=1, node_id=42, node_config=config, state=RecordDict(), run_config={})
+
+
+def weight_of(reply: Message) -> float:
+    return float(reply.content.array_records["arrays"]["w"].numpy()[0])
+
+
+def test_the_plan_is_followed_and_reported() -> None:
+    mod = DeepEdgeMod(device=on_exact_device)
+    reply = mod(message_with(TrainPlan(num_steps=4)), context_with(), train)
+    assert weight_of(reply) == 1 + 2 + 4 + 1
+    telemetry = get_telemetry(reply.content)
+    assert telemetry == Telemetry(num_steps=4, busy_s=4.0, num_requests=4, service_p99_s=3.0)
+
+
+def test_the_gate_of_the_plan_pauses_training() -> None:
+    plan = TrainPlan(num_steps=2, latency_budget_s=2.0)
+    reply = DeepEdgeMod(device=on_exact_device)(message_with(plan), context_with(), train)
+    telemetry = get_telemetry(reply.content)
+    assert telemetry is not None
+    assert (telemetry.num_steps, telemetry.busy_s, telemetry.paused_s) == (2, 2.0, 2.0)
+    assert (telemetry.num_requests, telemetry.num_violations) == (1002, 2)
+
+
+def test_a_device_of_none_is_this_machine_and_its_probe() -> None:
+    probed: Iterator[list[float]] = iter([[0.5], [0.25, 0.25]])
+    mod = DeepEdgeMod(probe=lambda: next(probed), device=lambda _message, _context: None)
+    reply = mod(message_with(TrainPlan(num_steps=2)), context_with(), train)
+    telemetry = get_telemetry(reply.content)
+    assert telemetry is not None
+    assert (telemetry.num_steps, telemetry.num_requests) == (2, 3)
+
+
+def test_the_device_reports_the_name_its_own_configuration_gives_it() -> None:
+    context = context_with(device_id="camera-3")
+    reply = DeepEdgeMod()(message_with(TrainPlan(num_steps=1)), context, train)
+    telemetry = get_telemetry(reply.content)
+    assert telemetry is not None
+    assert telemetry.device_id == "camera-3"
+
+
+def test_a_message_without_a_plan_is_trained_on_as_ever() -> None:
+    reply = DeepEdgeMod()(message_with(None), context_with(), train)
+    assert weight_of(reply) == sum(BATCHES)
+    assert get_telemetry(reply.content) is None
+
+
+@pytest.mark.parametrize("message_type", ["query", "evaluate", "query.train"])
+def test_messages_that_do_not_ask_for_training_pass_untouched(message_type: str) -> None:
+    # Even one with a plan in its config, and even with a node config that training would refuse.
+    message = message_with(TrainPlan(num_steps=1), message_type)
+    reply = DeepEdgeMod()(message, context_with(latency_budget_ms=-1), echo)
+    assert list(reply.content) == ["arrays", "config"]
+    assert reply.content["config"] == message.content["config"]
+
+
+def test_an_empty_query_passes() -> None:
+    message = Message(RecordDict(), dst_node_id=1, message_type="query")
+    assert list(DeepEdgeMod()(message, context_with(), echo).content) == []
+
+
+def test_a_loop_without_local_steps_reports_nothing() -> None:
+    # Telemetry of zero steps would be a lie; the server says once that it gets none.
+    reply = DeepEdgeMod()(message_with(TrainPlan(num_steps=2)), context_with(), echo)
+    assert get_telemetry(reply.content) is None
+
+
+def test_an_error_reply_is_passed_on() -> None:
+    def fail(message: Message, _context: Context) -> Message:
+        list(local_steps(BATCHES))
+        return Message(Error(code=7, reason="no disk"), reply_to=message)
+
+    reply = DeepEdgeMod()(message_with(TrainPlan(num_steps=2)), context_with(), fail)
+    assert reply.error.reason == "no disk"
+
+
+def test_a_train_function_without_a_reply_is_an_error_that_names_the_node() -> None:
+    def forget_the_reply(_message: Message, _context: Context) -> Any:
+        return None
+
+    message = message_with(TrainPlan(num_steps=1))
+    with pytest.raises(TypeError, match="returned NoneType on node 42: it must return a Message"):
+        DeepEdgeMod()(message, context_with(), forget_the_reply)
+
+
+@pytest.mark.parametrize("budget_ms", [2000, 2000.0])
+def test_the_node_s_own_budget_wins_over_the_plan_s(budget_ms: float) -> None:
+    # 3 s a request break the node's 2 s; the plan's 60 s would let all of them pass.
+    plan = TrainPlan(num_steps=2, latency_budget_s=60.0)
+    context = context_with(latency_budget_ms=budget_ms)
+    reply = DeepEdgeMod(device=on_exact_device)(message_with(plan), context, train)
+    telemetry = get_telemetry(reply.content)
+    assert telemetry is not None
+    assert (telemetry.num_violations, telemetry.paused_s) == (2, 2.0)
+
+
+def test_a_node_may_have_a_budget_where_the_plan_has_none() -> None:
+    context = context_with(latency_budget_ms=2000)
+    message = message_with(TrainPlan(num_steps=2))
+    reply = DeepEdgeMod(device=on_exact_device)(message, context, train)
+    telemetry = get_telemetry(reply.content)
+    assert telemetry is not None
+    assert telemetry.num_violations == 2
+
+
+@pytest.mark.parametrize("budget_ms", [0, -5.0, "fast", float("nan")])
+def test_a_node_config_that_is_no_budget_is_an_error(budget_ms: object) -> None:
+    message = message_with(TrainPlan(num_steps=1))
+    match = f"node config latency-budget-ms must be a number > 0, got {budget_ms!r}"
+    with pytest.raises(ValueError, match=match):
+        DeepEdgeMod()(message, context_with(latency_budget_ms=budget_ms), train)
+
+
+@pytest.mark.parametrize(
+    "mods",
+    [
+        [DeepEdgeMod()],
+        [DeepEdgeMod(), fixedclipping_mod, arrays_size_mod],
+        [fixedclipping_mod, arrays_size_mod, DeepEdgeMod()],
+        [arrays_size_mod, DeepEdgeMod(), fixedclipping_mod],
+    ],
+    ids=["alone", "outermost", "innermost", "between"],
+)
+def test_the_mod_nests_with_flower_s_own(mods: list[Mod]) -> None:
+    app = ClientApp(mods=mods)
+    register: Callable[[Any], Any] = app.train()
+    register(train)
+    grid = InProcessGrid(app, 2)
+    message = message_with(TrainPlan(num_steps=4), clipping_norm=2.0)
+    (reply,) = grid.send_and_receive([message])
+    assert not reply.has_error(), reply.error.reason
+    clipped = fixedclipping_mod in mods
+    assert weight_of(reply) == pytest.approx(2.0 if clipped else 8.0)
+    telemetry = get_telemetry(reply.content)
+    assert telemetry is not None
+    assert telemetry.num_steps == 4
+    assert list(reply.content.metric_records) == ["metrics"]

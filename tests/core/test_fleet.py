@@ -1,0 +1,151 @@
+"""The fleet's figures against hand computation, and its running sums against recomputation."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deepedge_flwr.core.fleet import FleetEstimate, FleetOptions
+from deepedge_flwr.core.types import DeviceProfile, Telemetry
+
+#: The newest reply is the estimate: spreads can be set to the digit.
+NO_MEMORY = FleetOptions(smoothing=1.0)
+
+
+def learn(
+    fleet: FleetEstimate, node_id: int, step_time_s: float, *, overhead_s: float = 0.0,
+    num_examples: float = 10.0, sent_at_s: float = 0.0,
+) -> None:  # fmt: skip
+    """Fold in a job of 5 ungated steps."""
+    fleet.learn(
+        node_id,
+        num_examples=num_examples,
+        telemetry=Telemetry(num_steps=5, busy_s=5 * step_time_s),
+        sent_at_s=sent_at_s,
+        now_s=sent_at_s + 5 * step_time_s + overhead_s,
+    )
+
+
+def two_nodes() -> FleetEstimate:
+    """Node 1: 1 s a step, 30 examples; node 2: 20 s a step, 10 examples; 2 s of links each."""
+    fleet = FleetEstimate(FleetOptions())
+    learn(fleet, 1, 1.0, overhead_s=2.0, num_examples=30)
+    learn(fleet, 2, 20.0, overhead_s=2.0, num_examples=10)
+    fleet.refresh()
+    return fleet
+
+
+def test_an_unknown_fleet_plans_with_its_options() -> None:
+    fleet = FleetEstimate(FleetOptions(first_steps=7))
+    fleet.refresh()
+    assert (len(fleet), fleet.steps(1), fleet.reference_steps) == (0, 7, 7.0)
+    assert (fleet.allocation, fleet.median_cycle_s, fleet.is_equal) == (None, None, False)
+    assert fleet.profile(1) == DeviceProfile(node_id=1)
+    assert fleet.cycle_s(1, 3) is None
+
+
+def test_the_estimate_of_two_nodes_by_hand() -> None:
+    fleet = two_nodes()
+    assert len(fleet) == 2
+    assert fleet.allocation is not None
+    # 0.3 * 2 / 1 is under the 5 steps that a job has at least; 55 s is 11 times 5 steps of 1 s.
+    assert (fleet.allocation.max_steps, fleet.allocation.period_s) == (5, 57.0)
+    assert (fleet.steps(1), fleet.steps(2)) == (5, 2)
+    assert fleet.reference_steps == (30 * 5 + 10 * 2) / 40
+    assert fleet.median_cycle_s == (7.0 + 102.0) / 2
+    assert (fleet.cycle_s(1, 5), fleet.cycle_s(2, 2)) == (7.0, 42.0)
+    assert (fleet.relative_share(1), fleet.relative_share(2)) == (1.5, 0.5)
+    rate, mean_rate = fleet.rates(1)
+    assert rate == 1 / 7
+    assert mean_rate == pytest.approx((1 / 7 + 1 / 102) / 2, rel=1e-15)
+    assert not fleet.is_equal
+
+
+def test_steps_change_when_the_figures_are_refreshed_and_not_before() -> None:
+    fleet = FleetEstimate(NO_MEMORY)
+    learn(fleet, 1, 1.0)
+    learn(fleet, 2, 20.0)
+    assert (fleet.steps(1), fleet.steps(2)) == (5, 5)
+    fleet.refresh()
+    assert (fleet.steps(1), fleet.steps(2)) == (5, 2)
+    learn(fleet, 1, 2.0)
+    assert (fleet.steps(1), fleet.steps(2)) == (5, 2)
+    fleet.refresh()
+    assert (fleet.steps(1), fleet.steps(2)) == (5, 5)
+
+
+def test_a_slow_node_answers_late_rather_than_never() -> None:
+    fleet = FleetEstimate(NO_MEMORY)
+    learn(fleet, 1, 1.0)
+    learn(fleet, 2, 1000.0)
+    fleet.refresh()
+    assert fleet.steps(2) == 1
+
+
+def test_a_node_without_telemetry_keeps_the_first_plan_and_still_counts() -> None:
+    fleet = two_nodes()
+    fleet.learn(3, num_examples=20, telemetry=None, sent_at_s=0.0, now_s=50.0)
+    fleet.refresh()
+    assert (len(fleet), fleet.steps(3), fleet.cycle_s(3, 5)) == (3, 5, None)
+    assert fleet.median_cycle_s == 50.0
+    assert fleet.relative_share(3) == 20 * 3 / 60
+    assert fleet.rates(3)[0] == 1 / 50
+    # The reference is over the nodes whose steps are known.
+    assert fleet.reference_steps == (30 * 5 + 10 * 2) / 40
+
+
+def test_the_first_cycle_starts_with_the_dispatch_and_the_next_with_the_last_reply() -> None:
+    fleet = FleetEstimate(NO_MEMORY)
+    learn(fleet, 1, 1.0, sent_at_s=100.0)
+    assert fleet.profile(1).interarrival_s == 5.0
+    learn(fleet, 1, 1.0, sent_at_s=108.0)
+    assert fleet.profile(1).interarrival_s == 8.0
+
+
+def test_pauses_of_the_gate_slow_a_node_down() -> None:
+    fleet = FleetEstimate(NO_MEMORY)
+    paused = Telemetry(num_steps=5, busy_s=5.0, paused_s=15.0)
+    fleet.learn(1, num_examples=1, telemetry=paused, sent_at_s=0.0, now_s=22.0)
+    assert fleet.cycle_s(1, 3) == 2.0 + 3 * 4.0
+
+
+def test_a_fleet_is_equal_below_the_threshold_and_stays_so_a_little_above() -> None:
+    fleet = FleetEstimate(NO_MEMORY)
+    seen = []
+    # Both nodes get 5 steps without links, so that cycles spread as step times do.
+    for spread in (2.0, 1.75, 2.0, 2.25, 2.5, 2.25, 1.75):
+        learn(fleet, 1, 1.0)
+        learn(fleet, 2, spread)
+        fleet.refresh()
+        seen.append(fleet.is_equal)
+    assert seen == [False, True, True, True, False, False, True]
+
+
+def test_a_lone_node_is_an_equal_fleet() -> None:
+    fleet = FleetEstimate(NO_MEMORY)
+    learn(fleet, 1, 1.0)
+    fleet.refresh()
+    assert fleet.is_equal
+
+
+REPLIES = st.lists(
+    st.tuples(st.integers(0, 4), st.floats(1, 1e4), st.floats(1e-3, 1e3)), min_size=1, max_size=40
+)
+
+
+@settings(deadline=None)
+@given(replies=REPLIES)
+def test_running_sums_equal_recomputation(replies: list[tuple[int, float, float]]) -> None:
+    fleet, examples, now_s = FleetEstimate(FleetOptions()), dict[int, float](), 0.0
+    for node_id, num_examples, elapsed_s in replies:
+        sent_at_s, now_s = now_s, now_s + elapsed_s
+        fleet.learn(
+            node_id, num_examples=num_examples, telemetry=None, sent_at_s=sent_at_s, now_s=now_s
+        )
+        examples[node_id] = num_examples
+    intervals_s = [fleet.profile(node_id).interarrival_s for node_id in examples]
+    mean_rate = np.mean([1 / interval_s for interval_s in intervals_s if interval_s is not None])
+    mean_examples = np.mean(list(examples.values()))
+    for node_id, num_examples in examples.items():
+        assert fleet.relative_share(node_id) == pytest.approx(num_examples / mean_examples)
+        assert fleet.rates(node_id)[1] == pytest.approx(mean_rate)

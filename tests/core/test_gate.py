@@ -1,0 +1,127 @@
+"""The control law of the latency gate, on latencies that make the estimate exact."""
+
+import math
+
+import pytest
+
+from deepedge_flwr.core.gate import Gate
+from deepedge_flwr.core.types import GateDecision, TrainPlan
+
+GO = GateDecision()
+#: Enough repetitions of one latency for the running spread to die out (0.95^1000 < 1e-22).
+LONG = 1000
+
+
+def settle(gate: Gate, latency_s: float) -> None:
+    gate.observe([latency_s] * LONG)
+    assert gate.p99_s == pytest.approx(latency_s, rel=1e-9)
+
+
+def test_a_constant_latency_is_its_own_percentile() -> None:
+    gate = Gate(1.0)
+    gate.observe([0.25])
+    assert gate.p99_s == pytest.approx(0.25, rel=1e-15)
+
+
+def test_the_estimate_is_the_log_normal_of_running_mean_and_variance() -> None:
+    gate = Gate(1.0)
+    gate.observe([1.0, math.e])
+    # m = 0 + 0.3 * 1, s^2 = 0 + 0.05 * 1
+    assert gate.p99_s == pytest.approx(math.exp(0.3 + 2.326 * math.sqrt(0.05)), rel=1e-14)
+    gate.observe([1.0])
+    mean, variance = 0.3 * 0.7, 0.05 + 0.05 * (0.3**2 - 0.05)
+    assert gate.p99_s == pytest.approx(math.exp(mean + 2.326 * math.sqrt(variance)), rel=1e-14)
+
+
+def test_a_batch_of_latencies_is_the_same_as_one_after_the_other() -> None:
+    together, apart = Gate(1.0), Gate(1.0)
+    together.observe([0.1, 0.4, 0.2])
+    for latency_s in (0.1, 0.4, 0.2):
+        apart.observe([latency_s])
+    assert together.p99_s == apart.p99_s
+
+
+@pytest.mark.parametrize(
+    ("latency_s", "decision"),
+    [(1.49, GO), (1.51, GateDecision(pause_s=2.0)), (9.0, GateDecision(pause_s=2.0))],
+)
+def test_training_pauses_when_the_service_comes_near_its_budget(
+    latency_s: float, decision: GateDecision
+) -> None:
+    gate = Gate(2.0, high=0.75, low=0.5)
+    gate.observe([latency_s])
+    assert gate.decide() == decision
+
+
+def test_a_paused_run_waits_until_the_latency_is_well_below_the_budget() -> None:
+    gate = Gate(1.0, high=2.0, low=1.0, pause_s=0.25, max_pause_s=1e9)
+    settle(gate, 1.5)
+    assert gate.decide() == GO
+    settle(gate, 3.0)
+    assert gate.decide() == GateDecision(pause_s=0.25)
+    settle(gate, 1.5)  # below high, above low: what proceeded before now goes on pausing
+    assert gate.decide() == GateDecision(pause_s=0.25)
+    settle(gate, 0.5)
+    assert gate.decide() == GO
+    settle(gate, 1.5)
+    assert gate.decide() == GO
+
+
+def test_the_job_ends_when_one_pause_has_lasted_too_long() -> None:
+    gate = Gate(1.0, pause_s=0.5, max_pause_s=1.5)
+    gate.observe([2.0])
+    pauses = [gate.decide() for _ in range(3)]
+    assert pauses == [GateDecision(pause_s=0.5)] * 3
+    assert gate.decide() == GateDecision(stop=True)
+
+
+def test_the_longest_pause_counts_from_the_last_step() -> None:
+    gate = Gate(1.0, high=2.0, low=1.0, pause_s=1.0, max_pause_s=2.0)
+    for _ in range(3):
+        settle(gate, 3.0)
+        assert gate.decide() == GateDecision(pause_s=1.0)
+        settle(gate, 0.5)
+        assert gate.decide() == GO
+
+
+def test_the_default_pause_is_one_budget_and_the_longest_is_five_hundred() -> None:
+    gate = Gate(0.25)
+    gate.observe([1.0])
+    assert [gate.decide() for _ in range(500)] == [GateDecision(pause_s=0.25)] * 500
+    assert gate.decide() == GateDecision(stop=True)
+
+
+def test_no_request_is_no_news() -> None:
+    gate = Gate(1.0)
+    gate.observe([])
+    assert (gate.p99_s, gate.decide()) == (0.0, GO)
+    gate.observe([3.0])
+    before_s = gate.p99_s
+    gate.observe([])
+    assert gate.p99_s == before_s
+    assert gate.decide() == GateDecision(pause_s=1.0)
+
+
+def test_a_latency_of_zero_is_not_minus_infinity() -> None:
+    gate = Gate(1.0)
+    gate.observe([0.0])
+    assert gate.p99_s == pytest.approx(1e-9)
+
+
+def test_a_plan_without_a_budget_asks_for_no_gate() -> None:
+    assert Gate.for_plan(TrainPlan(num_steps=1)) is None
+    gate = Gate.for_plan(TrainPlan(num_steps=1, latency_budget_s=0.02))
+    assert gate is not None
+    assert gate.budget_s == 0.02
+
+
+@pytest.mark.parametrize("budget_s", [0.0, -1.0, float("nan")])
+def test_a_budget_is_positive(budget_s: float) -> None:
+    with pytest.raises(ValueError, match=f"budget_s must be > 0, got {budget_s}"):
+        Gate(budget_s)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.9, 0.8), (float("nan"), 1.0)])
+def test_hysteresis_has_a_lower_and_an_upper_end(low: float, high: float) -> None:
+    with pytest.raises(ValueError, match=f"0 < low <= high, got low {low} and high {high}"):
+        Gate(1.0, high=high, low=low)

@@ -1,0 +1,135 @@
+"""The gated loop on a device whose time and service follow a script."""
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from deepedge_flwr.core.device import Device
+from deepedge_flwr.core.gate import Gate
+from deepedge_flwr.core.local_run import LocalRun
+from deepedge_flwr.core.types import Telemetry, TrainPlan
+
+
+class ScriptedDevice:
+    """Steps take `step_s`; the k-th look at the service returns the k-th entry of `latencies_s`."""
+
+    def __init__(self, step_s: float = 1.0, latencies_s: Sequence[Sequence[float]] = ()) -> None:
+        self._step_s = step_s
+        self._latencies_s: Iterator[Sequence[float]] = iter(latencies_s)
+        # A clock does not start at zero.
+        self._now_s = 1024.0
+        self.log: list[str] = []
+
+    def now_s(self) -> float:
+        return self._now_s
+
+    def end_step(self) -> None:
+        self.log.append("step")
+        self._now_s += self._step_s
+
+    def pause(self, duration_s: float) -> None:
+        self.log.append("pause")
+        self._now_s += duration_s
+
+    def service_latencies_s(self) -> Sequence[float]:
+        return next(self._latencies_s, [])
+
+
+def run_of(device: Device, num_steps: int, gate: Gate | None = None, **plan: float) -> LocalRun:
+    return LocalRun(TrainPlan(num_steps=num_steps, **plan), gate, device)  # type: ignore[arg-type]
+
+
+def test_an_ungated_run_is_the_planned_number_of_steps() -> None:
+    run = run_of(ScriptedDevice(step_s=0.5), 4)
+    assert list(run) == [0, 1, 2, 3]
+    assert run.telemetry() == Telemetry(num_steps=4, busy_s=2.0)
+
+
+@pytest.mark.parametrize(
+    ("deadline_s", "num_steps"), [(0.5, 1), (2.0, 2), (2.5, 3), (9.0, 9), (99.0, 10)]
+)
+def test_no_step_starts_after_the_deadline_but_one_is_always_done(
+    deadline_s: float, num_steps: int
+) -> None:
+    run = run_of(ScriptedDevice(step_s=1.0), 10, deadline_s=deadline_s)
+    assert len(list(run)) == num_steps
+    assert run.telemetry().busy_s == num_steps
+
+
+def test_pauses_are_counted_apart_from_steps() -> None:
+    # The first step disturbs the service, two pauses later it has recovered.
+    device = ScriptedDevice(step_s=1.0, latencies_s=[[4.0], [4.0], [1e-4] * 1000])
+    gate = Gate(2.0, pause_s=0.25)
+    run = run_of(device, 3, gate)
+    assert list(run) == [0, 1, 2]
+    assert device.log == ["step", "pause", "pause", "step", "step"]
+    assert run.telemetry() == Telemetry(
+        num_steps=3,
+        busy_s=3.0,
+        paused_s=0.5,
+        num_requests=1002,
+        num_violations=2,
+        service_p99_s=1e-4,
+    )
+
+
+def test_the_deadline_runs_on_during_pauses() -> None:
+    device = ScriptedDevice(step_s=1.0, latencies_s=[[4.0], [1e-4] * 1000])
+    run = run_of(device, 10, Gate(2.0), deadline_s=4.0)
+    assert list(run) == [0, 1]
+    assert (run.telemetry().busy_s, run.telemetry().paused_s) == (2.0, 2.0)
+
+
+def test_a_service_in_trouble_from_the_start_ends_the_run_before_any_step() -> None:
+    gate = Gate(1.0, pause_s=0.5, max_pause_s=1.0)
+    gate.observe([4.0])
+    device = ScriptedDevice()
+    run = run_of(device, 3, gate)
+    assert list(run) == []
+    assert run.was_started
+    assert device.log == ["pause", "pause"]
+    assert run.telemetry() == Telemetry(num_steps=0, busy_s=0.0, paused_s=1.0)
+
+
+def test_a_service_that_does_not_recover_ends_the_run_with_the_work_done() -> None:
+    device = ScriptedDevice(latencies_s=[[], [8.0]])
+    run = run_of(device, 9, Gate(1.0, pause_s=1.0, max_pause_s=2.0))
+    assert list(run) == [0, 1]
+    assert run.telemetry() == Telemetry(
+        num_steps=2, busy_s=2.0, paused_s=2.0, num_requests=1, num_violations=1, service_p99_s=8.0
+    )
+
+
+def test_a_step_counts_when_the_caller_asks_for_the_next() -> None:
+    device = ScriptedDevice()
+    run = run_of(device, 3)
+    steps = iter(run)
+    next(steps)
+    assert (run.num_steps, device.log) == (0, [])
+    next(steps)
+    assert (run.num_steps, device.log) == (1, ["step"])
+
+
+def test_a_second_loop_takes_up_what_the_first_left_of_the_plan() -> None:
+    run = run_of(ScriptedDevice(), 3)
+    first = [step for step, _ in zip(run, "ab", strict=False)]
+    assert first == [0, 1]
+    assert list(run) == [2]
+    assert list(run) == []
+    assert run.telemetry() == Telemetry(num_steps=3, busy_s=3.0)
+
+
+def test_an_ungated_run_sees_the_service_but_has_no_budget_to_violate() -> None:
+    latencies_s = [[float(k) for k in range(101)], [100.0] * 99]
+    run = run_of(ScriptedDevice(latencies_s=latencies_s), 2)
+    assert list(run) == [0, 1]
+    telemetry = run.telemetry(device_id="camera-3")
+    assert (telemetry.num_requests, telemetry.num_violations) == (200, 0)
+    assert (telemetry.service_p99_s, telemetry.device_id) == (100.0, "camera-3")
+
+
+def test_a_run_that_nobody_iterated_was_not_started() -> None:
+    run = run_of(ScriptedDevice(), 2)
+    iter(run)
+    assert not run.was_started
+    assert run.telemetry() == Telemetry(num_steps=0, busy_s=0.0)

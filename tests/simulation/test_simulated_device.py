@@ -1,0 +1,157 @@
+"""A simulated device: exact times, joined segments, and the same job after a trip through JSON."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flwr.app import ConfigRecord, Context, Error, Message, RecordDict
+from flwr.clientapp import ClientApp
+
+from deepedge_flwr.core.gate import Gate
+from deepedge_flwr.core.local_run import LocalRun
+from deepedge_flwr.core.types import Telemetry, TrainPlan
+from deepedge_flwr.records import SIMULATED_DEVICE
+from deepedge_flwr.simulation import (
+    DeviceSpec,
+    InProcessGrid,
+    LinkSpec,
+    ServiceSpec,
+    SimulatedDevice,
+    simulated_device,
+)
+from deepedge_flwr.simulation.simulated_device import DeviceStart, Segment, device_to_json
+
+LINK = LinkSpec(uplink_bytes_per_s=1e5, downlink_bytes_per_s=1e5)
+SERVICE = ServiceSpec(period_s=0.1, latency_s=0.01, budget_s=0.012, contention_s=0.5)
+START = DeviceStart(seed=5, node_index=2, job_index=3, time_s=1.5, contention=0.1)
+CONTEXT = Context(run_id=1, node_id=3, node_config={}, state=RecordDict(), run_config={})
+
+
+@pytest.fixture(autouse=True)
+def _inside_a_flower_task() -> None:
+    InProcessGrid(ClientApp(), 1)
+
+
+def spec(**changes: Any) -> DeviceSpec:
+    fields: dict[str, Any] = {"step_time_s": 0.25, "link": LINK, "step_jitter": 0.0}
+    return DeviceSpec(**fields | changes)
+
+
+def message(text: str) -> Message:
+    content = RecordDict({"config": ConfigRecord({SIMULATED_DEVICE: text})})
+    return Message(content, 3, "train")
+
+
+def lived(device: SimulatedDevice) -> tuple[Telemetry, list[Segment], float, float]:
+    plan = TrainPlan(num_steps=40, deadline_s=20.0, latency_budget_s=0.012)
+    run = LocalRun(plan, Gate.for_plan(plan), device)
+    for _ in run:
+        pass
+    return run.telemetry(), device.segments, device.now_s(), device.contention
+
+
+def test_steps_and_pauses_take_their_time() -> None:
+    device = SimulatedDevice(spec(), START)
+    device.end_step()
+    assert device.now_s() == 1.75
+    device.pause(0.5)
+    assert device.now_s() == 2.25
+
+
+def test_neighbouring_segments_of_a_kind_are_joined() -> None:
+    device = SimulatedDevice(spec(), START)
+    for _ in range(3):
+        device.end_step()
+    device.pause(0.25)
+    device.pause(0.25)
+    device.end_step()
+    assert device.segments == [
+        Segment("compute", 1.5, 2.25),
+        Segment("pause", 2.25, 2.75),
+        Segment("compute", 2.75, 3.0),
+    ]
+
+
+def test_jitter_is_a_function_of_seed_node_job_and_step() -> None:
+    def end_s(**changes: int) -> float:
+        device = SimulatedDevice(spec(step_jitter=0.1), replace(START, **changes))
+        for _ in range(100):
+            device.end_step()
+        return device.now_s()
+
+    assert end_s() == end_s()
+    assert len({end_s(), end_s(seed=6), end_s(node_index=1), end_s(job_index=4)}) == 4
+    assert end_s() - 1.5 == pytest.approx(25.0, rel=0.05)
+
+
+def test_without_a_service_there_are_no_requests() -> None:
+    device = SimulatedDevice(spec(), START)
+    device.end_step()
+    assert list(device.service_latencies_s()) == []
+    assert (device.num_requests(99.0), device.num_violations(99.0)) == (0, 0)
+    assert device.contention == 0.1
+
+
+def test_latencies_are_handed_out_once() -> None:
+    device = SimulatedDevice(spec(service=SERVICE), START)
+    for _ in range(4):
+        device.end_step()
+    assert len(device.service_latencies_s()) == 10
+    assert list(device.service_latencies_s()) == []
+
+
+def test_requests_and_violations_are_counted_up_to_an_instant() -> None:
+    service = replace(SERVICE, jitter=0.0, slowdown=3.0, contention_s=1e-9)
+    device = SimulatedDevice(spec(service=service), replace(START, contention=0.0))
+    device.pause(1.0)
+    for _ in range(4):
+        device.end_step()
+    assert (device.num_requests(99.0), device.num_violations(99.0)) == (20, 10)
+    assert (device.num_requests(2.5), device.num_violations(2.5)) == (10, 0)
+    assert (device.num_requests(3.0), device.num_violations(3.0)) == (15, 5)
+    assert device.num_requests(1.5) == 0
+
+
+def test_training_raises_contention_and_a_pause_lowers_it() -> None:
+    device = SimulatedDevice(spec(service=SERVICE), START)
+    device.end_step()
+    assert device.contention == pytest.approx(SERVICE.contention(0.1, 0.25, training=True))
+    before = device.contention
+    device.pause(0.5)
+    assert device.contention == pytest.approx(SERVICE.contention(before, 0.5, training=False))
+
+
+@pytest.mark.parametrize("service", [None, SERVICE])
+def test_a_device_lives_through_the_same_job_after_json(service: ServiceSpec | None) -> None:
+    truth = spec(step_jitter=0.1, service=service)
+    copy = simulated_device(message(device_to_json(truth, START)), CONTEXT)
+    assert copy is not None
+    expected = lived(SimulatedDevice(truth, START))
+    assert lived(copy) == expected
+    assert (expected[0].num_requests > 0) == (service is not None)
+
+
+def test_the_gated_job_of_the_comparison_really_pauses() -> None:
+    telemetry, segments, _, _ = lived(SimulatedDevice(spec(service=SERVICE), START))
+    assert telemetry.paused_s > 0
+    assert {segment.kind for segment in segments} == {"compute", "pause"}
+
+
+def test_json_is_plain_and_complete() -> None:
+    values = json.loads(device_to_json(spec(service=SERVICE), START))
+    assert values["start"] == {
+        "seed": 5,
+        "node_index": 2,
+        "job_index": 3,
+        "time_s": 1.5,
+        "contention": 0.1,
+    }
+    assert values["spec"]["service"]["budget_s"] == 0.012
+
+
+def test_outside_a_simulation_there_is_no_device() -> None:
+    plain = Message(RecordDict({"config": ConfigRecord({"lr": 0.1})}), 3, "train")
+    assert simulated_device(plain, CONTEXT) is None
+    assert simulated_device(Message(RecordDict(), 3, "train"), CONTEXT) is None
+    assert simulated_device(Message(Error(2, "no"), reply_to=plain), CONTEXT) is None
