@@ -84,7 +84,7 @@ def get_telemetry(content: RecordDict) -> Telemetry | None:
     fields: dict[str, Any] = {key.replace("-", "_"): value for key, value in record.items()}
     device_id = fields.pop("device_id", "")
     for name, value in fields.items():
-        if not isinstance(value, int | float) or not 0 <= value < np.inf:
+        if type(value) not in (int, float) or not 0 <= value < np.inf:
             raise ValueError(f"telemetry {name} must be a finite number >= 0, got {value!r}")
     try:
         return Telemetry(device_id=str(device_id), **fields)

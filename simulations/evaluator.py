@@ -27,6 +27,11 @@ class GridEvaluator:
     averaging : float | None (default: None)
         Memory of a running average of the published models, granted to strategies that do not
         average by themselves; None evaluates the model as it is published.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer evaluations than one mean needs.
     """
 
     def __init__(
@@ -37,6 +42,11 @@ class GridEvaluator:
         num_evaluations: int,
         averaging: float | None = None,
     ) -> None:
+        if num_evaluations < WINDOW:
+            raise ValueError(
+                f"num_evaluations must be >= {WINDOW}, got {num_evaluations}: accuracies are "
+                f"means of {WINDOW} evaluations"
+            )
         self._grid, self._accuracy, self._averaging = grid, accuracy, averaging
         step_s = grid.clock.horizon_s / num_evaluations
         self._instants_s = [step_s * (i + 1) for i in reversed(range(num_evaluations))]

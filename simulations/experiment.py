@@ -60,17 +60,17 @@ def run_experiment(
     ValueError, FileNotFoundError
         If the configuration does not make sense; nothing has been started then.
     """
-    logging.getLogger("flwr").setLevel(logging.INFO if config.verbose else logging.ERROR)
     torch.set_num_threads(1)
     fleet, service = build_fleet(config)
     load = task_loader(config, fleet)
     strategy = build_strategy(config, service)
     run = _Run(config, fleet, load, strategy, on_progress)
     client_app = build_client_app(load, config.strategy.local_steps, config.seed)
-    if config.engine.name == "ray":
-        run_on_ray(run, client_app, len(fleet), config.engine.num_cpus_per_client)
-    else:
-        run_in_process(run, client_app, len(fleet))
+    with log_level(logging.INFO if config.verbose else logging.ERROR):
+        if config.engine.name == "ray":
+            run_on_ray(run, client_app, len(fleet), config.engine.num_cpus_per_client)
+        else:
+            run_in_process(run, client_app, len(fleet))
     summary = summarise(
         config, run.grid.ledger, load().target_accuracy, run.evaluator.version, run.evaluator.arrays
     )
@@ -113,6 +113,18 @@ def task_loader(config: DictConfig, fleet: Fleet) -> Callable[[], Task]:
     )
     load()
     return load
+
+
+@contextlib.contextmanager
+def log_level(level: int) -> Iterator[None]:
+    """Set the level of Flower's logger for a while."""
+    logger = logging.getLogger("flwr")
+    before = logger.level
+    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """The client mod: opens a session around the user's training function and reports what it did."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -74,6 +75,6 @@ def _with_policy(plan: TrainPlan, context: Context) -> TrainPlan:
     budget_ms = context.node_config.get(LATENCY_BUDGET_MS)
     if budget_ms is None:
         return plan
-    if not isinstance(budget_ms, int | float) or not budget_ms > 0:
+    if isinstance(budget_ms, bool | str) or not 0 < budget_ms < math.inf:
         raise ValueError(f"node config {LATENCY_BUDGET_MS} must be a number > 0, got {budget_ms!r}")
     return replace(plan, latency_budget_s=budget_ms / 1000)

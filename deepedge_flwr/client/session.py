@@ -26,7 +26,9 @@ def local_steps(batches: Iterable[T]) -> Iterator[T]:
     """Yield one batch per local step that the server's plan and the latency gate allow.
 
     Where a plan is in force, `batches` is repeated or cut to the planned number of steps. Without
-    one (another strategy, or no `DeepEdgeMod`) all of `batches` is yielded once, unchanged.
+    one (another strategy, or no `DeepEdgeMod`) all of `batches` is yielded once, unchanged. The
+    plan counts the steps of the whole message: in a loop over epochs the first call takes them
+    all and the later ones yield nothing.
 
     Parameters
     ----------

@@ -30,8 +30,8 @@ class Gate:
     high, low : float (default: 0.9, 0.8)
         Fractions of the budget at which training pauses and goes on.
     pause_s : float | None (default: None)
-        Length of one pause before the gate looks again; None for one budget, the time scale on
-        which the service itself can change.
+        Length of one pause before the gate looks again; None for two budgets: by then
+        the requests that training disturbed are over.
     max_pause_s : float | None (default: None)
         Longest uninterrupted pause before the job is ended; None for 500 budgets.
 
@@ -53,9 +53,12 @@ class Gate:
             raise ValueError(f"budget_s must be > 0, got {budget_s}")
         if not 0 < low <= high:
             raise ValueError(f"need 0 < low <= high, got low {low} and high {high}")
+        for name, value in (("pause_s", pause_s), ("max_pause_s", max_pause_s)):
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be > 0 or None, got {value}")
         self.budget_s = budget_s
         self._high_s, self._low_s = high * budget_s, low * budget_s
-        self._pause_s = budget_s if pause_s is None else pause_s
+        self._pause_s = 2 * budget_s if pause_s is None else pause_s
         self._max_pause_s = 500 * budget_s if max_pause_s is None else max_pause_s
         self._mean: float | None = None
         self._variance = 0.0
@@ -76,7 +79,9 @@ class Gate:
     def observe(self, latencies_s: Iterable[float]) -> None:
         """Fold the latencies of finished requests, each > 0, into the estimate."""
         for latency_s in latencies_s:
-            value = math.log(max(latency_s, 1e-9))
+            if not 0 < latency_s < math.inf:
+                continue
+            value = math.log(latency_s)
             if self._mean is None:
                 self._mean = value
             residual = value - self._mean

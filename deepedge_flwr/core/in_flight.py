@@ -14,9 +14,10 @@ class InFlight:
 
     def __init__(self) -> None:
         self._waiting: dict[str, Dispatch] = {}
-        self._expired: dict[int, Dispatch] = {}
+        self._expired: dict[str, Dispatch] = {}
+        self._last_expired: dict[int, str] = {}
         self._busy: dict[int, str] = {}
-        self._deadlines: list[tuple[float, str]] = []
+        self._deadlines: list[tuple[float, int, str]] = []
         self._num_dispatched: dict[int, int] = {}
 
     def __len__(self) -> int:
@@ -25,7 +26,7 @@ class InFlight:
     @property
     def message_ids(self) -> list[str]:
         """Ids worth pulling: unanswered dispatches, expired ones included."""
-        return [*self._waiting, *(d.message_id for d in self._expired.values())]
+        return [*self._waiting, *self._expired]
 
     @property
     def model_versions(self) -> set[int]:
@@ -48,38 +49,37 @@ class InFlight:
         ValueError
             If the message id is known or the node is busy.
         """
-        if dispatch.message_id in self._waiting:
+        if dispatch.message_id in self._waiting or dispatch.message_id in self._expired:
             raise ValueError(f"message {dispatch.message_id!r} is already in flight")
         if self.is_busy(dispatch.node_id):
             raise ValueError(f"node {dispatch.node_id} already has a message in flight")
         self._waiting[dispatch.message_id] = dispatch
         self._busy[dispatch.node_id] = dispatch.message_id
         self._num_dispatched[dispatch.node_id] = self.next_index(dispatch.node_id) + 1
-        heapq.heappush(self._deadlines, (dispatch.expires_at_s, dispatch.message_id))
+        entry = (dispatch.expires_at_s, dispatch.node_id, dispatch.message_id)
+        heapq.heappush(self._deadlines, entry)
 
     def settle(self, message_id: str) -> Dispatch | None:
         """Return the dispatch a reply belongs to, once; None if unknown or settled before."""
         if (dispatch := self._waiting.pop(message_id, None)) is not None:
             del self._busy[dispatch.node_id]
             return dispatch
-        for late in self._expired.values():
-            if late.message_id == message_id:
-                return self._expired.pop(late.node_id)
-        return None
+        return self._expired.pop(message_id, None)
 
     def expire(self, now_s: float) -> list[Dispatch]:
-        """Free the nodes whose dispatch is overdue, and return those dispatches."""
+        """Free the nodes whose dispatch is overdue; return those, by expiry and then by node."""
         overdue = []
         while self._deadlines and self._deadlines[0][0] <= now_s:
-            _, message_id = heapq.heappop(self._deadlines)
+            _, node_id, message_id = heapq.heappop(self._deadlines)
             if (dispatch := self._waiting.pop(message_id, None)) is not None:
-                del self._busy[dispatch.node_id]
-                self._expired[dispatch.node_id] = dispatch
+                del self._busy[node_id]
+                self._expired.pop(self._last_expired.get(node_id, ""), None)
+                self._expired[message_id], self._last_expired[node_id] = dispatch, message_id
                 overdue.append(dispatch)
         return overdue
 
     def next_expiry_s(self) -> float | None:
         """Return when the next unanswered dispatch expires; None if nothing is in flight."""
-        while self._deadlines and self._deadlines[0][1] not in self._waiting:
+        while self._deadlines and self._deadlines[0][2] not in self._waiting:
             heapq.heappop(self._deadlines)
         return self._deadlines[0][0] if self._deadlines else None

@@ -59,7 +59,7 @@ class VirtualClock:
             If nothing is scheduled and the wait has no end.
         """
         next_s = self._events[0][0] if self._events else math.inf
-        instant_s = min(next_s, self._now_s + timeout_s)
+        instant_s = min(next_s, self._now_s + max(0.0, timeout_s))
         if instant_s > self.horizon_s:
             self._now_s = self.horizon_s
             raise HorizonReached(f"virtual time reached its horizon of {self.horizon_s} s")

@@ -5,7 +5,6 @@ buffer, and publishes a new model version when the buffer is due. What a version
 to the subclass; Flower's hook names, `Result` and log style are kept.
 """
 
-import io
 from collections.abc import Callable, Iterable
 from logging import ERROR, INFO
 
@@ -88,10 +87,7 @@ class AsyncStrategy(BufferedHooks):
         self._train(grid, num_rounds, train_config or ConfigRecord(), evaluate_config, result,
                     evaluate_fn)  # fmt: skip
         self._finish_evaluations(grid, result)
-        log(INFO, "Strategy execution finished in %.2fs", clock.now_s() - self._started_at_s)
-        log(INFO, "")
-        for line in io.StringIO(str(result)):
-            log(INFO, "\t%s", line.rstrip("\n"))
+        self._log_end(result)
         return result
 
     def _train(
@@ -191,6 +187,17 @@ class AsyncStrategy(BufferedHooks):
         while self._evaluations.message_ids and self._clock.now_s() < give_up_at_s:
             if not self._pull(grid, result):
                 self._clock.wait(give_up_at_s - self._clock.now_s())
+
+    def _log_end(self, result: Result) -> None:
+        """Log the end of a run: of thousands of versions only the last, unlike Flower's rounds."""
+        elapsed_s = self._clock.now_s() - self._started_at_s
+        log(INFO, "")
+        log(INFO, "%d versions in %.2f s, %d failures", self.version, elapsed_s,
+            self._exchange.num_failures)  # fmt: skip
+        for name in ("train_metrics_clientapp", "evaluate_metrics_clientapp",
+                     "evaluate_metrics_serverapp"):  # fmt: skip
+            if history := getattr(result, name):
+                log(INFO, "\t%s, version %d: %s", name, max(history), history[max(history)])
 
     def _is_stuck(self) -> bool:
         """Return whether no node has delivered anything for longer than the timeout."""

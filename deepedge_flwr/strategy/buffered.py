@@ -43,6 +43,8 @@ class BufferedHooks(Strategy):
         Aggregate metrics as in Flower's FedAvg; the weighted mean by default.
     """
 
+    buffer_size: int | None = None
+
     def __init__(
         self,
         *,
@@ -84,7 +86,12 @@ class BufferedHooks(Strategy):
         """Return the next version of the model from the buffer's weighted mean."""
 
     def check_fleet(self, num_nodes: int) -> None:
-        """Raise ValueError if the options do not fit a fleet of `num_nodes`."""
+        """Raise ValueError if a buffer could not be filled by `num_nodes` different nodes."""
+        if self.buffer_size is not None and self.buffer_size > num_nodes:
+            raise ValueError(
+                f"buffer_size must be at most the number of nodes ({num_nodes}), got "
+                f"{self.buffer_size}: lower it or connect more nodes (min_available_nodes)"
+            )
 
     def plan(self, node_id: int) -> TrainPlan | None:
         """Return the plan for a node's next message; None sends none."""

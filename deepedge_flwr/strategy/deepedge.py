@@ -20,7 +20,7 @@ from ..core.types import TrainPlan, Update, Vector
 from ..records import ModelLayout
 from .async_strategy import AsyncStrategy
 from .exchange import Accepted
-from .options import require_buffer_fits, require_non_negative, require_positive
+from .options import auto, require_non_negative, require_positive
 
 _NO_TELEMETRY = (
     "Node %d sent no telemetry: without DeepEdgeMod and local_steps in its ClientApp it gets no "
@@ -129,10 +129,6 @@ class DeepEdge(AsyncStrategy):
             equal_spread=equal_spread,
         )
 
-    def check_fleet(self, num_nodes: int) -> None:
-        """Refuse a buffer larger than the fleet."""
-        require_buffer_fits(self.buffer_size, num_nodes)
-
     def _begin(
         self, layout: ModelLayout, arrays: ArrayRecord, clock: Clock, timeout_s: float
     ) -> None:
@@ -240,10 +236,6 @@ class DeepEdge(AsyncStrategy):
 
     def summary(self) -> None:
         """Log the strategy's settings."""
-
-        def auto(value: float | None) -> str:
-            return "auto" if value is None else f"{value:.3g}"
-
         budget_s = self.latency_budget_s
         exponents = (self.staleness_exponent, self.step_exponent, self.participation_exponent)
         log(INFO, "\t├──> DeepEdge:")

@@ -11,7 +11,7 @@ from flwr.common import log
 from ..core.staleness import polynomial
 from ..core.types import Update, Vector
 from .async_strategy import AsyncStrategy
-from .options import require_buffer_fits, require_non_negative, require_positive
+from .options import require_non_negative, require_positive
 
 
 class FedBuff(AsyncStrategy):
@@ -46,13 +46,9 @@ class FedBuff(AsyncStrategy):
         super().__init__(**options)
         require_positive(buffer_size=buffer_size, server_learning_rate=server_learning_rate)
         require_non_negative(staleness_exponent=staleness_exponent)
-        self.buffer_size = buffer_size
+        self.buffer_size: int = buffer_size
         self.server_learning_rate = server_learning_rate
         self.staleness_exponent = staleness_exponent
-
-    def check_fleet(self, num_nodes: int) -> None:
-        """Refuse a buffer larger than the fleet."""
-        require_buffer_fits(self.buffer_size, num_nodes)
 
     def weight(self, update: Update, staleness: int) -> float:
         """Return (1 + staleness)^-a."""

@@ -1,4 +1,4 @@
-"""Checks of constructor arguments: an error names the argument, the rule and the value."""
+"""Checking constructor arguments, and showing them."""
 
 
 def require_positive(**values: float | None) -> None:
@@ -15,10 +15,6 @@ def require_non_negative(**values: float) -> None:
             raise ValueError(f"{name} must be >= 0, got {value}")
 
 
-def require_buffer_fits(buffer_size: int | None, num_nodes: int) -> None:
-    """Raise ValueError if a buffer could never be filled by different nodes."""
-    if buffer_size is not None and buffer_size > num_nodes:
-        raise ValueError(
-            f"buffer_size must be at most the number of nodes ({num_nodes}), got {buffer_size}: "
-            "lower it or connect more nodes (min_available_nodes)"
-        )
+def auto(value: float | None) -> str:
+    """Return a number for a log line; None is one that the strategy chooses by itself."""
+    return "auto" if value is None else f"{value:.3g}"

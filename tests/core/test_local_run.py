@@ -75,7 +75,7 @@ def test_pauses_are_counted_apart_from_steps() -> None:
 
 def test_the_deadline_runs_on_during_pauses() -> None:
     device = ScriptedDevice(step_s=1.0, latencies_s=[[4.0], [1e-4] * 1000])
-    run = run_of(device, 10, Gate(2.0), deadline_s=4.0)
+    run = run_of(device, 10, Gate(2.0, pause_s=2.0), deadline_s=4.0)
     assert list(run) == [0, 1]
     assert (run.telemetry().busy_s, run.telemetry().paused_s) == (2.0, 2.0)
 
@@ -89,6 +89,22 @@ def test_a_service_in_trouble_from_the_start_ends_the_run_before_any_step() -> N
     assert run.was_started
     assert device.log == ["pause", "pause"]
     assert run.telemetry() == Telemetry(num_steps=0, busy_s=0.0, paused_s=1.0)
+
+
+def test_one_step_is_done_even_if_pauses_took_all_of_the_deadline() -> None:
+    gate = Gate(2.0, pause_s=2.0)
+    gate.observe([4.0])
+    run = run_of(ScriptedDevice(latencies_s=[[], [1e-4] * 1000]), 3, gate, deadline_s=1.0)
+    assert list(run) == [0]
+    assert run.telemetry() == Telemetry(
+        num_steps=1, busy_s=1.0, paused_s=4.0, num_requests=1000, service_p99_s=1e-4
+    )
+
+
+def test_a_request_that_takes_exactly_the_budget_is_within_it() -> None:
+    run = run_of(ScriptedDevice(latencies_s=[[1.0, 1.0, 1.5]]), 1, Gate(1.0))
+    assert list(run) == [0]
+    assert (run.telemetry().num_requests, run.telemetry().num_violations) == (3, 1)
 
 
 def test_a_service_that_does_not_recover_ends_the_run_with_the_work_done() -> None:

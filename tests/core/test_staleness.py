@@ -25,7 +25,7 @@ def test_polynomial_is_a_power_of_the_age(staleness: int, exponent: float, weigh
 
 
 @pytest.mark.parametrize(
-    ("staleness", "weight"), [(0, 1.0), (4, 1.0), (5, 1 / 11), (6, 1 / 21), (14, 1 / 101)]
+    ("staleness", "weight"), [(0, 1.0), (3, 1.0), (4, 1.0), (5, 1 / 11), (6, 1 / 21), (14, 1 / 101)]
 )
 def test_hinge_is_flat_and_then_hyperbolic(staleness: int, weight: float) -> None:
     assert hinge(staleness) == weight

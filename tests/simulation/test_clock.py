@@ -27,6 +27,13 @@ def test_a_timeout_before_the_next_instant_ends_the_wait() -> None:
     assert (clock.now_s(), seen) == (2.0, ["event"])
 
 
+def test_time_never_goes_back() -> None:
+    clock = VirtualClock()
+    clock.wait(1.0)
+    clock.wait(-0.5)
+    assert clock.now_s() == 1.0
+
+
 def test_events_of_one_instant_run_by_order_then_by_insertion() -> None:
     clock, seen = VirtualClock(), list[str]()
     for name, order in [("b1", (2,)), ("a", (1,)), ("b2", (2,)), ("first", ())]:

@@ -1,0 +1,148 @@
+import itertools
+import math
+from typing import Any
+
+import pytest
+
+from deepedge_flwr import DeepEdge
+from deepedge_flwr.simulation import ServiceSpec
+from tests.numpy_app import arrays, deepedge_mod, fleet, follow_target, vector, virtual_grid
+
+
+def planned_steps(grid: Any) -> dict[int, list[int]]:
+    """Local steps of each node's replies, in order."""
+    steps: dict[int, list[int]] = {}
+    for row in grid.ledger.of("reply"):
+        steps.setdefault(row.node_id, []).append(int(row.value))
+    return steps
+
+
+def test_one_update_by_hand() -> None:
+    """One node: every factor of the weight is 1, eta is given, nothing is averaged."""
+    grid = virtual_grid(follow_target([8.0], mods=[deepedge_mod()]), fleet(1.0))
+    strategy = DeepEdge(
+        min_available_nodes=1, buffer_size=1, server_learning_rate=0.25, averaging=0, first_steps=2
+    )
+    result = strategy.start(grid, arrays([0.0]), num_rounds=1)
+    assert vector(result.arrays) == pytest.approx([0.25 * 8 * (1 - 0.5**2)])
+    assert grid.clock.now_s() == pytest.approx(2.0, abs=1e-6)
+
+
+def test_the_average_is_published_and_the_live_model_trains_on() -> None:
+    grid = virtual_grid(follow_target([8.0], mods=[deepedge_mod()]), fleet(1.0))
+    strategy = DeepEdge(
+        min_available_nodes=1, server_learning_rate=1.0, averaging=0.5, max_steps=1, first_steps=1
+    )
+    result = strategy.start(grid, arrays([0.0]), num_rounds=2)
+    live = [4.0, 6.0]
+    assert vector(result.arrays) == pytest.approx([0.25 * 0 + 0.25 * live[0] + 0.5 * live[1]])
+
+
+def test_steps_follow_measured_speed() -> None:
+    """The first job measures; then D = 2 * 8 steps of the fastest node: 8, 8, 4, 2 steps."""
+    grid = virtual_grid(follow_target([1.0] * 4, mods=[deepedge_mod()]), fleet(1.0, 2.0, 4.0, 8.0))
+    DeepEdge(max_steps=8, compute_spread=2, first_steps=1).start(grid, arrays([0.0]), num_rounds=40)
+    steps = planned_steps(grid)
+    assert {node: taken[0] for node, taken in steps.items()} == {1: 1, 2: 1, 3: 1, 4: 1}
+    assert {node: taken[-1] for node, taken in steps.items()} == {1: 8, 2: 8, 3: 4, 4: 2}
+
+
+def test_participation_correction_removes_the_bias_to_fast_nodes() -> None:
+    """Two kinds of nodes with opposite data: the answer is their mean, 0, whatever their speed."""
+    app = follow_target([1.0] * 5 + [-1.0] * 5, num_steps=1)
+
+    def answer(participation_exponent: float) -> float:
+        grid = virtual_grid(app, fleet(*[1.0] * 5, *[10.3] * 5))
+        strategy = DeepEdge(
+            participation_exponent=participation_exponent, staleness_exponent=0, averaging=0.99,
+            server_learning_rate=0.05, buffer_size=2,
+        )  # fmt: skip
+        return vector(strategy.start(grid, arrays([0.0]), num_rounds=700).arrays)[0]
+
+    assert answer(0.0) == pytest.approx(9.3 / 11.3, abs=0.08)
+    assert answer(1.0) == pytest.approx(0.0, abs=0.08)
+
+
+def test_equal_fleet_is_synchronous() -> None:
+    """K = N, no node is sent a model before the version is complete: staleness 0 throughout."""
+    grid = virtual_grid(
+        follow_target([1.0] * 5, mods=[deepedge_mod()]), fleet(1.0, 1.1, 1.2, 1.3, 1.4)
+    )
+    strategy = DeepEdge(max_steps=1, first_steps=1)
+    strategy.start(grid, arrays([0.0]), num_rounds=30)
+    replies = grid.ledger.of("reply")[-20:]
+    assert {row.staleness for row in replies} == {0}
+    arrivals = [round(row.time_s - 1.4 * (row.version - 1), 9) for row in replies]
+    assert len({round(t, 3) for t in arrivals}) == 5
+
+
+def test_unequal_fleet_never_waits() -> None:
+    grid = virtual_grid(
+        follow_target([1.0] * 5, mods=[deepedge_mod()]), fleet(1.0, 1.0, 1.0, 1.0, 16.0)
+    )
+    DeepEdge(max_steps=1, first_steps=1).start(grid, arrays([0.0]), num_rounds=60)
+    fast = [row for row in grid.ledger.of("compute") if row.node_id == 1]
+    gaps = [b.time_s - (a.time_s + a.value) for a, b in itertools.pairwise(fast)]
+    assert max(gaps) < 1e-6
+
+
+def test_default_buffer_is_a_fifth_of_the_fleet_and_eta_follows_it() -> None:
+    grid = virtual_grid(follow_target([1.0] * 10), fleet(*[1.0] * 10))
+    strategy = DeepEdge(averaging=0)
+    result = strategy.start(grid, arrays([0.0]), num_rounds=1)
+    assert result.train_metrics_clientapp[1]["num-updates"] == 2
+    assert vector(result.arrays) == pytest.approx([1.7 * math.sqrt(0.2) * 0.5])
+
+
+def test_a_modless_app_runs_and_is_told_about_once(caplog: pytest.LogCaptureFixture) -> None:
+    grid = virtual_grid(follow_target([1.0] * 4), fleet(1.0, 2.0, 4.0, 8.0))
+    result = DeepEdge().start(grid, arrays([0.0]), num_rounds=60)
+    assert vector(result.arrays) == pytest.approx([1.0], abs=0.1)
+    told = [r for r in caplog.records if "sent no telemetry" in r.getMessage()]
+    assert len(told) == 1
+
+
+def test_the_budget_gates_training() -> None:
+    service = ServiceSpec(
+        period_s=0.1, latency_s=0.01, budget_s=0.014, slowdown=2.0, contention_s=2.0, jitter=0.0
+    )
+
+    def violations(budget_s: float | None) -> tuple[int, int]:
+        app = follow_target([1.0] * 2, mods=[deepedge_mod()])
+        grid = virtual_grid(app, fleet(0.2, 0.2, service=service))
+        DeepEdge(latency_budget_s=budget_s, max_steps=20, first_steps=20).start(
+            grid, arrays([0.0]), num_rounds=5
+        )
+        return int(grid.ledger.total("num_violations")), grid.ledger.count("pause")
+
+    assert violations(None)[0] > 50
+    assert violations(None)[1] == 0
+    assert violations(0.014)[0] == 0
+    assert violations(0.014)[1] > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"latency_budget_s": -0.02}, r"latency_budget_s must be > 0, got -0.02"),
+        ({"buffer_size": 0}, "buffer_size must be > 0"),
+        ({"averaging": 1.0}, r"averaging must be in \[0, 1\)"),
+        ({"participation_exponent": -1}, "participation_exponent must be >= 0"),
+        ({"rate_bound": 0.5}, "rate_bound must be >= 1"),
+        ({"max_steps": 0}, "max_steps must be >= 1"),
+        ({"first_steps": 0}, "first_steps must be >= 1"),
+        ({"smoothing": 0.0}, r"smoothing must be in \(0, 1\]"),
+        ({"equal_spread": 0.9}, "equal_spread must be >= 1"),
+        ({"compute_spread": 0}, "compute_spread > 0"),
+        ({"patience_cycles": 0}, "patience_cycles must be > 0"),
+    ],
+)
+def test_options_out_of_range_are_refused(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        DeepEdge(**options)
+
+
+def test_buffer_larger_than_the_fleet_is_refused() -> None:
+    grid = virtual_grid(follow_target([1.0] * 3), fleet(1.0, 1.0, 1.0))
+    with pytest.raises(ValueError, match=r"buffer_size must be at most .* \(3\), got 7"):
+        DeepEdge(buffer_size=7).start(grid, arrays([0.0]))

@@ -1,0 +1,30 @@
+from types import SimpleNamespace
+from typing import Any
+
+from deepedge_flwr.strategy.evaluation import EvaluationRounds
+
+
+def reply_to(message_id: str) -> Any:
+    """What the bookkeeping reads of a message."""
+    return SimpleNamespace(metadata=SimpleNamespace(reply_to_message_id=message_id))
+
+
+def test_a_round_is_handed_out_once_all_its_replies_are_in() -> None:
+    rounds = EvaluationRounds()
+    rounds.add(10, ["a", "b"])
+    rounds.add(20, ["c"])
+    first, other, second = reply_to("a"), reply_to("c"), reply_to("b")
+    assert rounds.settle(first) is None
+    assert rounds.settle(other) == (20, [other])
+    assert rounds.message_ids == ["b"]
+    assert rounds.settle(second) == (10, [first, second])
+    assert rounds.message_ids == []
+
+
+def test_it_owns_only_what_it_waits_for() -> None:
+    rounds = EvaluationRounds()
+    rounds.add(1, ["a"])
+    assert rounds.owns(reply_to("a"))
+    assert not rounds.owns(reply_to("b"))
+    rounds.settle(reply_to("a"))
+    assert not rounds.owns(reply_to("a"))

@@ -1,0 +1,58 @@
+from deepedge_flwr.strategy.membership import Membership
+
+
+def connected(*node_ids: int) -> Membership:
+    members = Membership()
+    members.update(node_ids)
+    return members
+
+
+def test_newcomers_are_ready_in_ascending_order() -> None:
+    assert connected(3, 1, 2).ready(0.0) == [1, 2, 3]
+
+
+def test_a_node_with_work_is_not_ready_until_released() -> None:
+    members = connected(1, 2)
+    members.occupy(1)
+    assert members.ready(0.0) == [2]
+    members.release(1)
+    assert members.ready(0.0) == [1, 2]
+
+
+def test_a_node_that_left_is_not_ready_even_if_released() -> None:
+    members = connected(1, 2)
+    members.occupy(1)
+    members.update([2])
+    members.release(1)
+    assert members.ready(0.0) == [2]
+    assert len(members) == 1
+
+
+def test_work_survives_a_refresh_of_the_list() -> None:
+    members = connected(1, 2)
+    members.occupy(1)
+    members.update([1, 2, 3])
+    assert members.ready(0.0) == [2, 3]
+
+
+def test_back_off_doubles_from_1_s_to_60_s_and_one_success_clears_it() -> None:
+    members = connected(1)
+    waits_s = []
+    for _ in range(8):
+        members.failed(1, 100.0)
+        retry_at_s = members.next_retry_s()
+        assert retry_at_s is not None
+        waits_s.append(retry_at_s - 100.0)
+    assert waits_s == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert members.ready(159.9) == []
+    assert members.ready(160.0) == [1]
+    members.succeeded(1)
+    assert members.next_retry_s() is None
+    assert members.ready(0.0) == [1]
+
+
+def test_a_busy_node_has_nothing_to_retry() -> None:
+    members = connected(1)
+    members.failed(1, 0.0)
+    members.occupy(1)
+    assert members.next_retry_s() is None
