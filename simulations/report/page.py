@@ -24,7 +24,7 @@ NOTES = """<section class="notes"><h2>How to read the figures</h2>
 <dl>
 <dt>Virtual time</dt><dd>Seconds on the simulated clock: what the fleet would have taken, not what
 the simulation took.</dd>
-<dt>Time and bytes to target</dt><dd>Until the first evaluation of the published model at or above
+<dt>Time and bytes to target</dt><dd>Until the mean of five consecutive evaluations first reaches
 the target accuracy. Bytes count both directions.</dd>
 <dt>Wasted bytes</dt><dd>Sent for work that entered no model: errors and late replies.</dd>
 <dt>Latency violations</dt><dd>Requests to the service that shares the nodes, answered later than

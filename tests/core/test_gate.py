@@ -108,10 +108,17 @@ def test_no_request_is_no_news() -> None:
     assert gate.decide() == GateDecision(pause_s=1.0)
 
 
-def test_a_latency_of_zero_is_not_minus_infinity() -> None:
+@pytest.mark.parametrize("latency_s", [0.0, -1.0, float("nan"), float("inf")])
+def test_what_is_no_latency_is_ignored(latency_s: float) -> None:
     gate = Gate(1.0)
-    gate.observe([0.0])
-    assert gate.p99_s == pytest.approx(1e-9)
+    gate.observe([0.5, latency_s])
+    assert gate.p99_s == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("name", ["pause_s", "max_pause_s"])
+def test_a_pause_takes_time(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be > 0 or None, got 0"):
+        Gate(1.0, **{name: 0.0})
 
 
 def test_a_plan_without_a_budget_asks_for_no_gate() -> None:

@@ -117,6 +117,30 @@ def test_messages_to_one_node_are_served_one_after_the_other() -> None:
     assert arrivals(grid, ids) == [(2.75, 1), (3.75, 1)]
 
 
+def count_calls(message: Message, context: Context) -> Message:
+    calls = len(context.state) + 1
+    context.state[f"call-{calls}"] = MetricRecord({})
+    return Message(RecordDict({"m": MetricRecord({"calls": calls})}), reply_to=message)
+
+
+def test_a_queued_message_sees_the_state_that_its_predecessor_left() -> None:
+    grid = exact_grid(0.125, train=count_calls)
+    ids = list(grid.push_messages([big_message(1) for _ in range(3)]))
+    while grid.clock.now_s() < 10.0:
+        grid.clock.wait(10.0 - grid.clock.now_s())
+    replies = {r.metadata.reply_to_message_id: r.content for r in grid.pull_messages(ids)}
+    assert [replies[i].metric_records["m"]["calls"] for i in ids] == [1, 2, 3]
+
+
+def test_the_order_in_which_nodes_are_listed_does_not_matter() -> None:
+    def run(node_ids: list[int]) -> str:
+        grid = exact_grid(0.125, 0.125, 0.25)
+        list(grid.send_and_receive([big_message(node_id) for node_id in node_ids]))
+        return grid.ledger.sha256()
+
+    assert run([1, 2, 3]) == run([3, 1, 2])
+
+
 def test_replies_of_one_instant_are_released_together_by_node() -> None:
     grid = exact_grid(0.125, 0.125, 0.125)
     ids = list(grid.push_messages([big_message(3), big_message(1), big_message(2)]))

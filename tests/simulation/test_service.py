@@ -100,7 +100,7 @@ def test_noise_is_seeded_by_run_and_node() -> None:
 
 def test_noise_goes_on_across_its_blocks() -> None:
     whole = serve(spec(), SEED, 0.0, 400.0, 0.0, training=False)
-    late = serve(spec(), SEED, 120.0, 400.0, 0.0, training=False)
+    late = serve(spec(), SEED, 200.0, 400.0, 0.0, training=False)
     assert len(whole.latencies_s) == 3200
     assert whole.latencies_s[-len(late.latencies_s) :].tolist() == late.latencies_s.tolist()
     assert len(set(whole.latencies_s.tolist())) == 3200

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -83,6 +84,14 @@ def test_jitter_is_a_function_of_seed_node_job_and_step() -> None:
     assert end_s() == end_s()
     assert len({end_s(), end_s(seed=6), end_s(node_index=1), end_s(job_index=4)}) == 4
     assert end_s() - 1.5 == pytest.approx(25.0, rel=0.05)
+
+
+def test_every_step_of_a_long_job_has_its_own_noise() -> None:
+    device, ends_s = SimulatedDevice(spec(step_jitter=0.1), replace(START, time_s=0.0)), [0.0]
+    for _ in range(200):
+        device.end_step()
+        ends_s.append(device.now_s())
+    assert len({round(b - a, 9) for a, b in pairwise(ends_s)}) == 200
 
 
 def test_without_a_service_there_are_no_requests() -> None:

@@ -59,9 +59,11 @@ def test_an_instant_sees_the_model_published_before_it(grid: VirtualGrid) -> Non
 
 
 def test_a_model_published_at_an_instant_counts_there(grid: VirtualGrid) -> None:
-    evaluator = GridEvaluator(grid, model(0.0), Accuracy(), num_evaluations=5)
-    publish(grid, evaluator, {0.0: 0.0, 4.0: 0.5})
-    assert [value for _, _, value in rows(grid)] == [0.0, 0.5, 0.5, 0.5, 0.5]
+    accuracy = Accuracy()
+    evaluator = GridEvaluator(grid, model(0.0), accuracy, num_evaluations=5)
+    publish(grid, evaluator, {0.0: 0.0, 2.0: 0.5})
+    assert [value for _, _, value in rows(grid)] == [0.5] * 5
+    assert accuracy.num_calls == 1
 
 
 def test_versions_between_two_instants_cost_no_evaluation(grid: VirtualGrid) -> None:
