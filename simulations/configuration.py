@@ -1,15 +1,63 @@
-"""Composing configurations from `conf/` in code."""
+"""Composing configurations from `conf/` in code, and checking their values."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+
+from .evaluator import WINDOW
 
 CONF_DIR = Path(__file__).resolve().parents[1] / "conf"
+
+Rule = Callable[[Any], bool]
+
+
+def _integer(at_least: int) -> Rule:
+    return lambda value: type(value) is int and value >= at_least
+
+
+def _truth(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _positive(value: Any) -> bool:
+    return type(value) in (int, float) and 0 < value < float("inf")
+
+
+def _memory(value: Any) -> bool:
+    return value is None or (type(value) in (int, float) and 0 <= value < 1)
+
+
+_RULES: tuple[tuple[str, str, Rule], ...] = (
+    ("seed", "an integer >= 0", _integer(0)),
+    ("num_nodes", "an integer >= 1", _integer(1)),
+    ("horizon_s", "a finite number > 0", _positive),
+    ("num_evaluations", f"an integer >= {WINDOW} (so many are averaged)", _integer(WINDOW)),
+    ("gate", "true or false", _truth),
+    ("verbose", "true or false", _truth),
+    ("engine.name", "inprocess or ray", ("inprocess", "ray").__contains__),
+    ("strategy.local_steps", "an integer >= 1", _integer(1)),
+    ("strategy.averaging", "null or a number in [0, 1)", _memory),
+)
 
 
 def compose_config(overrides: Sequence[str] = ()) -> DictConfig:
     """Return the configuration that `python -m simulations.run OVERRIDES` would use."""
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         return compose("config", overrides=list(overrides))
+
+
+def check_config(config: DictConfig) -> None:
+    """Check the values that no constructor checks, before anything is started.
+
+    Raises
+    ------
+    ValueError
+        Naming the key, the rule and the value.
+    """
+    for key, rule, holds in _RULES:
+        value = OmegaConf.select(config, key)
+        if not holds(value):
+            raise ValueError(f"{key} must be {rule}, got {value!r}")

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from deepedge_flwr.simulation import Fleet, HorizonReached, ServiceSpec, VirtualGrid
 
 from .apps import build_client_app
+from .configuration import check_config
 from .engines import run_in_process, run_on_ray
 from .evaluator import GridEvaluator
 from .summary import Summary, summarise
@@ -60,13 +61,13 @@ def run_experiment(
     ValueError, FileNotFoundError
         If the configuration does not make sense; nothing has been started then.
     """
+    check_config(config)
     torch.set_num_threads(1)
     fleet, service = build_fleet(config)
     load = task_loader(config, fleet)
-    strategy = build_strategy(config, service)
-    run = _Run(config, fleet, load, strategy, on_progress)
     client_app = build_client_app(load, config.strategy.local_steps, config.seed)
     with log_level(logging.INFO if config.verbose else logging.ERROR):
+        run = _Run(config, fleet, load, build_strategy(config, service), on_progress)
         if config.engine.name == "ray":
             run_on_ray(run, client_app, len(fleet), config.engine.num_cpus_per_client)
         else:

@@ -82,6 +82,8 @@ class RunLedger:
 
     def total(self, column: str, *kinds: str) -> float:
         """Sum a column of counts or of `value` over the rows of some kinds, or over all rows."""
+        if column not in _SUMMED:
+            raise ValueError(f"column must be one of {sorted(_SUMMED)}, got {column!r}")
         chosen = kinds or sorted({kind for kind, _ in self._totals})
         return sum(self._totals[kind, column] for kind in chosen)
 

@@ -6,7 +6,7 @@ import pytest
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from simulations.configuration import CONF_DIR, compose_config
+from simulations.configuration import CONF_DIR, check_config, compose_config
 
 GROUPS = ("strategy", "fleet", "service", "task", "engine")
 
@@ -52,3 +52,26 @@ def test_an_unknown_option_is_hydras_error() -> None:
 
 def test_the_folder_is_that_of_the_repository() -> None:
     assert Path(__file__).parents[2] / "conf" == CONF_DIR
+
+
+@pytest.mark.parametrize(
+    ("override", "text"),
+    [
+        ("seed=-1", "seed must be an integer >= 0, got -1"),
+        ("seed=abc", "seed must be an integer >= 0, got 'abc'"),
+        ("num_nodes=0", "num_nodes must be an integer >= 1, got 0"),
+        ("num_nodes=2.5", "num_nodes must be an integer >= 1, got 2.5"),
+        ("horizon_s=-1", "horizon_s must be a finite number > 0, got -1"),
+        ("horizon_s=abc", "horizon_s must be a finite number > 0, got 'abc'"),
+        ("horizon_s=inf", "horizon_s must be a finite number > 0, got inf"),
+        ("num_evaluations=4", r"num_evaluations must be an integer >= 5 .*, got 4"),
+        ("gate=maybe", "gate must be true or false, got 'maybe'"),
+        ("engine.name=foo", "engine.name must be inprocess or ray, got 'foo'"),
+        ("strategy.local_steps=0", "strategy.local_steps must be an integer >= 1, got 0"),
+        ("strategy.averaging=1", r"strategy.averaging must be null or a number in \[0, 1\), got 1"),
+    ],
+)
+def test_values_are_checked_before_anything_starts(override: str, text: str) -> None:
+    check_config(compose_config())
+    with pytest.raises(ValueError, match=text):
+        check_config(compose_config([override]))

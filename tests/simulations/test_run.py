@@ -50,7 +50,7 @@ def test_a_bad_value_ends_the_command_without_a_run(
 ) -> None:
     arguments = ["num_nodes=0", f"hydra.run.dir={tmp_path / 'run'}"]
     monkeypatch.setattr(sys, "argv", ["simulations.run", *arguments])
-    with pytest.raises(SystemExit, match="error: num_nodes must be >= 1, got 0"):
+    with pytest.raises(SystemExit, match="error: num_nodes must be an integer >= 1, got 0"):
         main()
     assert not (tmp_path / "run" / "summary.json").exists()
 
