@@ -58,8 +58,9 @@ def get_plan(content: RecordDict) -> TrainPlan | None:
 
 def get_config(content: RecordDict) -> Mapping[str, Any]:
     """Return the message's ConfigRecord, the telemetry aside; empty if it has none."""
-    for name, record in content.config_records.items():
-        if name != TELEMETRY:
+    # Flower's `content.config_records` builds a new dictionary of checked entries at every use.
+    for name, record in content.items():
+        if isinstance(record, ConfigRecord) and name != TELEMETRY:
             return record
     return {}
 
@@ -78,8 +79,8 @@ def get_telemetry(content: RecordDict) -> Telemetry | None:
     ValueError
         If a field is missing, unknown, not a number, or negative.
     """
-    record = content.config_records.get(TELEMETRY)
-    if record is None:
+    record = content.get(TELEMETRY)
+    if not isinstance(record, ConfigRecord):
         return None
     fields: dict[str, Any] = {key.replace("-", "_"): value for key, value in record.items()}
     device_id = fields.pop("device_id", "")
@@ -151,9 +152,11 @@ def count_bytes(content: RecordDict) -> int:
 
     Our own bookkeeping keys of the simulation are not counted.
     """
-    total = sum(len(a.data) for record in content.array_records.values() for a in record.values())
-    for records in (content.config_records, content.metric_records):
-        for record in records.values():
+    total = 0
+    for record in content.values():
+        if isinstance(record, ArrayRecord):
+            total += sum(len(array.data) for array in record.values())
+        else:
             total += sum(_value_bytes(k, v) for k, v in record.items() if k != SIMULATED_DEVICE)
     return total
 

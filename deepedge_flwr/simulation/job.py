@@ -86,7 +86,10 @@ class Job:
         """
         if not self.planned or not reply.has_content():
             return
-        reported = get_telemetry(reply.content)
+        try:
+            reported = get_telemetry(reply.content)
+        except ValueError:  # garbled telemetry is for the strategy to judge
+            return
         if reported is not None and replace(reported, device_id="") != self.predicted:
             raise SimulationMismatch(
                 f"node {self.node_id} reported {reported}, the device model predicted "
