@@ -1,5 +1,6 @@
 """Composing configurations from `conf/` in code, and checking their values."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,11 @@ _RULES: tuple[tuple[str, str, Rule], ...] = (
     ("gate", "true or false", _truth),
     ("verbose", "true or false", _truth),
     ("engine.name", "inprocess or ray", ("inprocess", "ray").__contains__),
+    (
+        "engine.num_cpus_per_client",
+        f"an integer from 1 to {os.cpu_count()}, the processors here",
+        lambda value: value is None or (_integer(1)(value) and value <= (os.cpu_count() or 1)),
+    ),
     ("strategy.local_steps", "an integer >= 1", _integer(1)),
     ("strategy.averaging", "null or a number in [0, 1)", _memory),
 )

@@ -28,8 +28,13 @@ def main() -> int:
         "30 devices, 16x between the fastest and the slowest, a 10 Hz control loop with a 20 ms "
         "budget on each; digits, label skew Dirichlet(0.5); virtual time."
     )
-    shutil.rmtree(arguments.out, ignore_errors=True)
-    run_sweep(by_seed(ARMS, range(arguments.seeds), arguments.out, COMMON), "simulating")
+    for name in (*ARMS, "report"):
+        shutil.rmtree(arguments.out / name, ignore_errors=True)
+    try:
+        run_sweep(by_seed(ARMS, range(arguments.seeds), arguments.out, COMMON), "simulating")
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     return report([str(arguments.out)])
 
 

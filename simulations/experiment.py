@@ -88,7 +88,10 @@ def build_fleet(config: DictConfig) -> tuple[Fleet, ServiceSpec | None]:
         service = None if config.service.build is None else instantiate(config.service.build)
         # Hydra would turn a dataclass given to it into a configuration of its own.
         build = instantiate(config.fleet.build, seed=config.seed, _partial_=True)
-        return build(service=service), service
+        fleet: Fleet = build(service=service)
+    if len(fleet) != config.num_nodes:
+        raise ValueError(f"the fleet has {len(fleet)} devices, num_nodes is {config.num_nodes}")
+    return fleet, service
 
 
 def build_strategy(config: DictConfig, service: ServiceSpec | None) -> Strategy:
@@ -100,6 +103,9 @@ def build_strategy(config: DictConfig, service: ServiceSpec | None) -> Strategy:
         strategy: Strategy = instantiate(config.strategy.build, **options)
     if (check_fleet := getattr(strategy, "check_fleet", None)) is not None:
         check_fleet(config.num_nodes)
+    for name in ("min_available_nodes", "min_train_nodes"):
+        if (needed := getattr(strategy, name, 0)) > config.num_nodes:
+            raise ValueError(f"{name} must be at most num_nodes ({config.num_nodes}), got {needed}")
     return strategy
 
 
@@ -134,10 +140,7 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        cause = error.__cause__ or error
-        if isinstance(cause, ValueError | TypeError):
-            raise ValueError(str(cause)) from error
-        raise
+        raise ValueError(str(error.__cause__ or error)) from error
 
 
 class _Run:

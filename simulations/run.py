@@ -1,16 +1,18 @@
 """`python -m simulations.run`: simulate one federated run, or a sweep with -m."""
 
+import os
 import sys
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+from rich.progress import TextColumn, TimeRemainingColumn
 
-from .configuration import CONF_DIR
+from .configuration import CONF_DIR, check_config
 from .experiment import Progress, run_experiment
 from .overrides import check_overrides
 from .summary import Summary
@@ -27,16 +29,18 @@ def simulate(config: DictConfig) -> None:
     """Run one configuration with a live progress line."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     console = Console()
-    columns = (TextColumn(_LINE), BarColumn(20), TimeRemainingColumn())
+    columns = (TextColumn(_LINE), TimeRemainingColumn())
     try:
+        check_config(config)
         with Bar(*columns, console=console) as bar:
-            line = bar.add_task(f"{config.strategy.label} on {config.task.name}",
+            line = bar.add_task(config.strategy.name,
                                 total=config.horizon_s, time_s=0.0, version=0, accuracy=0.0,
-                                num_violations=0)  # fmt: skip
+                                num_violations=0, visible=False)  # fmt: skip
 
             def show(progress: Progress) -> None:
                 bar.update(
                     line,
+                    visible=True,
                     completed=progress.time_s,
                     time_s=progress.time_s,
                     version=progress.version,
@@ -46,8 +50,12 @@ def simulate(config: DictConfig) -> None:
 
             summary = run_experiment(config, folder, show)
             bar.update(line, completed=config.horizon_s, time_s=config.horizon_s)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, FileNotFoundError, OmegaConfBaseException) as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr, flush=True)
+        # The server thread of Flower's engine cannot be interrupted, and would be waited for.
+        os._exit(130)
     _print(summary, folder)
 
 
@@ -57,7 +65,7 @@ def _print(summary: Summary, folder: Path) -> None:
     print(
         f"accuracy {summary.final_accuracy:.3f}; target {summary.target_accuracy} {when}; "
         f"{(summary.bytes_up + summary.bytes_down) / 1e6:.1f} MB; "
-        f"violations {100 * summary.violation_rate:.2f} %\n{folder}"
+        f"violations {100 * summary.violation_rate:.2f} %\n{os.path.relpath(folder)}"
     )
 
 

@@ -2,8 +2,8 @@
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -32,23 +32,22 @@ def run_sweep(runs: Mapping[Path, Overrides], title: str) -> dict[Path, Summary]
         In the order of `runs`.
     """
     columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    # A forked torch may inherit locks held by threads of the parent.
+    # A forked torch may inherit locks held by threads of the parent. A pool ends its workers when
+    # it is left early, by Ctrl-C or by an error.
     context = multiprocessing.get_context("spawn")
     done: dict[Path, Summary] = {}
-    with (
-        ProcessPoolExecutor(os.cpu_count(), mp_context=context) as pool,
-        Bar(*columns) as bar,
-    ):
+    with context.Pool(os.cpu_count()) as pool, Bar(*columns) as bar:
         line = bar.add_task(title, total=len(runs))
-        futures = {pool.submit(_run, path, runs[path]): path for path in runs}
-        for future in as_completed(futures):
-            done[futures[future]] = future.result()
+        for path, summary in pool.imap_unordered(_run, runs.items()):
+            done[path] = summary
             bar.advance(line)
     return {path: done[path] for path in runs}
 
 
-def _run(folder: Path, overrides: Sequence[str]) -> Summary:
-    return run_experiment(compose_config(overrides), folder)
+def _run(run: tuple[Path, Overrides]) -> tuple[Path, Summary]:
+    folder, overrides = run
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return folder, run_experiment(compose_config(overrides), folder)
 
 
 def by_seed(

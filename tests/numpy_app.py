@@ -90,8 +90,17 @@ def fleet(
 
 
 def virtual_grid(
-    app: ClientApp, devices: Fleet, num_steps: int = 1, horizon_s: float = float("inf")
+    app: ClientApp,
+    devices: Fleet,
+    num_steps: int = 1,
+    horizon_s: float = float("inf"),
+    follows_plans: bool = True,
 ) -> VirtualGrid:
     """An in-process grid in the virtual time of a fleet."""
-    grid = InProcessGrid(app, len(devices))
-    return VirtualGrid(grid, devices, num_steps=num_steps, horizon_s=horizon_s)
+    return VirtualGrid(
+        InProcessGrid(app, len(devices)),
+        devices,
+        num_steps=num_steps,
+        horizon_s=horizon_s,
+        follows_plans=follows_plans,
+    )

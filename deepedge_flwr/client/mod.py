@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from flwr.app import Context, Message
 from flwr.clientapp.typing import ClientAppCallable
@@ -53,21 +54,25 @@ class DeepEdgeMod:
         """
         plan = get_plan(message.content) if is_train(message) and message.has_content() else None
         if plan is None:
-            return call_next(message, context)
+            return _checked(call_next(message, context), message, context)
         plan = _with_policy(plan, context)
         device = self._device(message, context) if self._device is not None else None
         run = LocalRun(plan, Gate.for_plan(plan), device or LocalDevice(self._probe))
         with session(run):
-            reply = call_next(message, context)
-        if not isinstance(reply, Message):
-            raise TypeError(
-                f"the ClientApp's train function returned {type(reply).__name__} on node "
-                f"{context.node_id}: it must return a Message"
-            )
+            reply = _checked(call_next(message, context), message, context)
         if reply.has_content() and run.was_started:
             device_id = str(context.node_config.get(DEVICE_ID, ""))
             put_telemetry(reply.content, run.telemetry(device_id))
         return reply
+
+
+def _checked(reply: Any, message: Message, context: Context) -> Message:
+    if not isinstance(reply, Message):
+        raise TypeError(
+            f"the ClientApp's {message.metadata.message_type} function returned "
+            f"{type(reply).__name__} on node {context.node_id}: it must return a Message"
+        )
+    return reply
 
 
 def _with_policy(plan: TrainPlan, context: Context) -> TrainPlan:

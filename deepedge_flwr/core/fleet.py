@@ -1,5 +1,6 @@
 """What the server knows about its fleet as a whole, and what it plans with."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,8 +63,9 @@ class FleetEstimate:
         h_ref = sum p_i h_i over the profiled nodes.
     median_cycle_s : float | None
         Median time from one reply of a node to its next.
-    is_equal : bool
-        Whether the slowest planned cycle is less than `equal_spread` times the fastest.
+    num_equal : int
+        Size of the fleet if all its nodes are profiled and the slowest planned cycle is less than
+        `equal_spread` times the fastest; else 0.
     """
 
     def __init__(self, options: FleetOptions) -> None:
@@ -75,10 +77,7 @@ class FleetEstimate:
         self.allocation: Allocation | None = None
         self.reference_steps = float(options.first_steps)
         self.median_cycle_s: float | None = None
-        self.is_equal = False
-
-    def __len__(self) -> int:
-        return len(self._profiles)
+        self.num_equal = 0
 
     def profile(self, node_id: int) -> DeviceProfile:
         """Return what is known about a node."""
@@ -130,12 +129,14 @@ class FleetEstimate:
             return None
         return profile.overhead_s + num_steps * profile.pace_s
 
-    def refresh(self) -> None:
-        """Recompute the fleet-wide figures from the profiles."""
+    def refresh(self, node_ids: Collection[int]) -> None:
+        """Recompute the fleet-wide figures, and forget nodes that are not among `node_ids`."""
+        self._forget_all_but(node_ids)
         cycles_s = [p.interarrival_s for p in self._profiles.values() if p.interarrival_s]
         self.median_cycle_s = float(np.median(cycles_s)) if cycles_s else None
         known = [p for p in self._profiles.values() if p.step_time_s is not None]
         if not known:
+            self.num_equal = 0
             return
         pace_s = np.array([p.pace_s for p in known], float)
         overhead_s = np.array([p.overhead_s for p in known], float)
@@ -152,8 +153,17 @@ class FleetEstimate:
         share = np.array([self._examples[p.node_id] for p in known])
         self.reference_steps = float(np.average(steps, weights=share))
         planned_s = overhead_s + steps * pace_s
-        limit = options.equal_spread * (_HYSTERESIS if self.is_equal else 1.0)
-        self.is_equal = bool(planned_s.max() < limit * planned_s.min())
+        limit = options.equal_spread * (_HYSTERESIS if self.num_equal else 1.0)
+        is_equal = len(known) == len(node_ids) and planned_s.max() < limit * planned_s.min()
+        self.num_equal = len(known) if is_equal else 0
+
+    def _forget_all_but(self, node_ids: Collection[int]) -> None:
+        """Drop nodes that left; the sums are rebuilt, so rounding does not pile up either."""
+        self._profiles = {n: p for n, p in self._profiles.items() if n in node_ids}
+        self._examples = {n: self._examples[n] for n in self._profiles}
+        self._last_reply_s = {n: self._last_reply_s[n] for n in self._profiles}
+        self._sum_examples = sum(self._examples.values())
+        self._sum_rates = sum(_rate(profile) for profile in self._profiles.values())
 
     def _steps(self, pace_s: Vector, overhead_s: Vector, plan: Allocation) -> Vector:
         return steps_in_period(

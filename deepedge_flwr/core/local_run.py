@@ -30,18 +30,21 @@ class LocalRun:
         self._plan, self._gate, self._device = plan, gate, device
         self._latencies_s: list[float] = []
         self._num_steps, self._busy_s, self._paused_s = 0, 0.0, 0.0
+        self._started_at_s, self._is_over = device.now_s(), False
         self.was_started = False
 
     def __iter__(self) -> Iterator[int]:
-        """Yield the index of each local step; the caller computes it before asking for the next."""
+        """Yield the index of each local step; the caller computes it before asking for the next.
+
+        A second iteration goes on where the first one stopped: there is one plan to fulfil.
+        """
+        if not self.was_started:
+            before_s = self._device.service_latencies_s()
+            if self._gate is not None:
+                self._gate.observe(before_s)
         self.was_started = True
-        started_at_s = self._device.now_s()
-        while self._num_steps < self._plan.num_steps and self._may_proceed():
-            deadline_s = self._plan.deadline_s
+        while self._may_proceed():
             step_started_at_s = self._device.now_s()
-            is_late = deadline_s is not None and step_started_at_s - started_at_s >= deadline_s
-            if is_late and self._num_steps > 0:
-                break
             yield self._num_steps
             self._device.end_step()
             self._num_steps += 1
@@ -49,18 +52,21 @@ class LocalRun:
             self._look()
 
     def _may_proceed(self) -> bool:
-        """Wait as long as the gate asks; False if it ends the run."""
-        while self._gate is not None:
+        """Wait as long as the gate asks; return whether there is another step to do."""
+        self._is_over = self._is_over or self._num_steps >= self._plan.num_steps
+        while not self._is_over and self._gate is not None:
             decision = self._gate.decide()
-            if decision.stop:
-                return False
-            if decision.pause_s <= 0:
+            self._is_over = decision.stop
+            if decision.stop or decision.pause_s <= 0:
                 break
             paused_at_s = self._device.now_s()
             self._device.pause(decision.pause_s)
             self._paused_s += self._device.now_s() - paused_at_s
             self._look()
-        return True
+        elapsed_s, deadline_s = self._device.now_s() - self._started_at_s, self._plan.deadline_s
+        if deadline_s is not None and elapsed_s >= deadline_s and self._num_steps > 0:
+            self._is_over = True
+        return not self._is_over
 
     def _look(self) -> None:
         latencies_s = self._device.service_latencies_s()

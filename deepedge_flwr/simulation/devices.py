@@ -161,7 +161,7 @@ def speed_classes(
 
     Spread 16 in 4 classes gives factors 1, 2.5, 6.3 and 16; the fastest devices come first.
     """
-    _check_nodes(num_nodes)
+    _check(num_nodes, step_time_s)
     if spread < 1 or num_classes < 1:
         raise ValueError(f"need spread >= 1 and num_classes >= 1, got {spread} and {num_classes}")
     exponents = np.arange(num_nodes) * num_classes // num_nodes / max(1, num_classes - 1)
@@ -170,7 +170,7 @@ def speed_classes(
 
 def log_normal(num_nodes: int, step_time_s: float, sigma: float, seed: int = 0) -> list[float]:
     """Step times with median `step_time_s` and log standard deviation `sigma`, fastest first."""
-    _check_nodes(num_nodes)
+    _check(num_nodes, step_time_s)
     noise = np.random.default_rng((seed, 2)).standard_normal(num_nodes)
     return [float(t) for t in np.sort(step_time_s * np.exp(sigma * noise))]
 
@@ -179,13 +179,15 @@ def heavy_tail(
     num_nodes: int, step_time_s: float, fraction: float = 0.1, slowdown: float = 16.0
 ) -> list[float]:
     """Step times of a fleet in which the last `fraction` of the devices is `slowdown` x slower."""
-    _check_nodes(num_nodes)
+    _check(num_nodes, step_time_s)
     if not 0 <= fraction <= 1:
         raise ValueError(f"fraction must be in [0, 1], got {fraction}")
     num_slow = round(fraction * num_nodes)
     return [step_time_s] * (num_nodes - num_slow) + [step_time_s * slowdown] * num_slow
 
 
-def _check_nodes(num_nodes: int) -> None:
+def _check(num_nodes: int, step_time_s: float) -> None:
     if num_nodes < 1:
         raise ValueError(f"num_nodes must be >= 1, got {num_nodes}")
+    if not isinstance(step_time_s, int | float) or not step_time_s > 0:
+        raise ValueError(f"step_time_s must be a number > 0, got {step_time_s!r}")

@@ -9,7 +9,7 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
 from ..core.clock import WallClock
-from ..records import count_bytes
+from ..records import count_bytes, is_train
 from .clock import VirtualClock
 from .devices import Fleet
 from .job import Job, VirtualDevice
@@ -38,6 +38,9 @@ class VirtualGrid(Grid):
         does by itself.
     evaluate_steps : int (default: 1)
         Time of a message that is not training, in local steps.
+    follows_plans : bool (default: True)
+        False for a ClientApp without `DeepEdgeMod`: it does `num_steps` ungated local steps
+        whatever plan a message carries.
     horizon_s : float (default: infinity)
         Virtual time at which the simulation ends with `HorizonReached`.
     reply_timeout_s : float (default: 600)
@@ -58,6 +61,7 @@ class VirtualGrid(Grid):
         *,
         num_steps: int = 10,
         evaluate_steps: int = 1,
+        follows_plans: bool = True,
         horizon_s: float = math.inf,
         reply_timeout_s: float = 600.0,
     ) -> None:
@@ -67,7 +71,10 @@ class VirtualGrid(Grid):
             )
         self.clock, self.ledger = VirtualClock(horizon_s), RunLedger()
         self._grid, self._wall, self._reply_timeout_s = grid, WallClock(0.005), reply_timeout_s
-        devices = [VirtualDevice(fleet, i, num_steps, evaluate_steps) for i in range(len(fleet))]
+        devices = [
+            VirtualDevice(fleet, i, num_steps, evaluate_steps, follows_plans)
+            for i in range(len(fleet))
+        ]
         self._devices = {device.node_id: device for device in devices}
         self._inner_node_ids: dict[int, int] = {}
         self._uploading: dict[str, Job] = {}
@@ -215,9 +222,10 @@ class VirtualGrid(Grid):
     def _log_arrival(
         self, job: Job, reply: Message, time_s: float, staleness: int, late: bool
     ) -> None:
+        good = "reply" if is_train(job.message) else "answer"
         self.ledger.add(
             time_s,
-            "error" if reply.has_error() else "late" if late else "reply",
+            "error" if reply.has_error() else "late" if late else good,
             node_id=job.node_id,
             message_id=job.message_id,
             version=job.version,

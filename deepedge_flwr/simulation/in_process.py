@@ -88,7 +88,8 @@ class InProcessGrid(Grid):
             return _error(message, ErrorCode.NODE_UNAVAILABLE, f"there is no node {node_id}")
         context = self._context(node_id)
         try:
-            reply: Any = self._client_app(message, context)
+            # A wire hands out copies too: what a client changes must stay its own.
+            reply: Any = self._client_app(copy.deepcopy(message), context)
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             return _error(message, ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason)

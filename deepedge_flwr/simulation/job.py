@@ -90,7 +90,13 @@ class Job:
             reported = get_telemetry(reply.content)
         except ValueError:  # garbled telemetry is for the strategy to judge
             return
-        if reported is not None and replace(reported, device_id="") != self.predicted:
+        if reported is None:
+            raise SimulationMismatch(
+                f"node {self.node_id} was sent a plan and reported nothing: give its ClientApp "
+                "DeepEdgeMod(device=simulated_device) and local_steps(), or say that it follows "
+                "no plan, VirtualGrid(..., follows_plans=False)"
+            )
+        if replace(reported, device_id="") != self.predicted:
             raise SimulationMismatch(
                 f"node {self.node_id} reported {reported}, the device model predicted "
                 f"{self.predicted}: in simulation a client must finish the steps that "
@@ -120,12 +126,17 @@ class VirtualDevice:
         Which of its devices.
     num_steps, evaluate_steps : int
         Local steps of a training message without a plan, and of any other message.
+    follows_plans : bool
+        Whether the client follows the plan in a message.
     """
 
-    def __init__(self, fleet: Fleet, index: int, num_steps: int, evaluate_steps: int) -> None:
+    def __init__(
+        self, fleet: Fleet, index: int, num_steps: int, evaluate_steps: int, follows_plans: bool
+    ) -> None:
         self.spec, self.node_id, self.waiting = fleet.devices[index], index + 1, deque[Job]()
         self._seed, self._index = fleet.seed, index
         self._num_steps, self._evaluate_steps = num_steps, evaluate_steps
+        self._follows_plans = follows_plans
         self._num_jobs, self._free_at_s, self._contention = 0, 0.0, 0.0
 
     def accept(self, message: Message, sent_at_s: float, inner_node_id: int) -> Job:
@@ -135,7 +146,8 @@ class VirtualDevice:
         num_bytes = count_bytes(message.content)
         receipt_s = sent_at_s + self.spec.link.transfer_s(num_bytes, "down", float(down_noise))
         start = self._start(max(receipt_s, self._free_at_s))
-        plan = get_plan(message.content) if is_train(message) else None
+        may_plan = self._follows_plans and is_train(message)
+        plan = get_plan(message.content) if may_plan else None
         run = SimulatedDevice(self.spec, start)
         job = Job(
             message=message,
@@ -185,6 +197,7 @@ class VirtualDevice:
             job_index=self._num_jobs,
             time_s=time_s,
             contention=contention,
+            idle_s=time_s - self._free_at_s,
         )
 
     def _default_plan(self, message: Message) -> TrainPlan:

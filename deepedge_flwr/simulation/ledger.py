@@ -18,7 +18,8 @@ class LedgerRow:
     time_s : float
         Virtual time (of the start, for intervals).
     kind : str
-        `dispatch`, `compute`, `pause`, `reply`, `error`, `late` (a reply nobody waited for),
+        `dispatch`, `compute`, `pause`, `reply` (to a training message), `answer` (to another
+        one), `error`, `late` (a reply nobody waited for),
         `idle` (the service's requests outside training), `evaluate`, or `unfinished` (a job that
         the end of the run cut off).
     node_id : int | None
@@ -111,9 +112,9 @@ class RunLedger:
             digest.update(repr(asdict(row)).encode())
         return digest.hexdigest()
 
-    def write_csv(self, path: Path) -> None:
+    def write_csv(self, path: Path | str) -> None:
         """Write all rows, floats exact, empty cells for None."""
-        with path.open("w", newline="", encoding="utf-8") as file:
+        with Path(path).open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
             writer.writerows(_cells(self.rows))

@@ -13,6 +13,9 @@ from ..records import SIMULATED_DEVICE, get_config
 from .devices import DeviceSpec, LinkSpec
 from .service import ServiceSpec, serve
 
+#: Requests before a job that its gate knows of.
+_SEEN_PERIODS = 10
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceStart:
@@ -26,6 +29,8 @@ class DeviceStart:
         Virtual time.
     contention : float
         Contention left over from the previous job, in [0, 1].
+    idle_s : float
+        Seconds since the previous job, in which a probe saw the service undisturbed.
     """
 
     seed: int
@@ -33,6 +38,7 @@ class DeviceStart:
     job_index: int
     time_s: float
     contention: float = 0.0
+    idle_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +65,23 @@ class SimulatedDevice:
         self._spec, self._start = spec, start
         self._now_s, self.contention = start.time_s, start.contention
         self._num_steps = 0
-        self._pending: list[float] = []
+        self._pending: list[float] = self._seen_before()
         self._segments: list[Segment] = []
         self._request_times_s: list[NDArray[np.float64]] = []
         self._violated: list[NDArray[np.bool_]] = []
+
+    def _seen_before(self) -> list[float]:
+        """Latencies of the last few requests before the job, as a probe would have them."""
+        service, start = self._spec.service, self._start
+        if service is None:
+            return []
+        seen_s = min(start.idle_s, _SEEN_PERIODS * service.period_s)
+        # Bounded: 0 times infinity is no contention either.
+        growth = float(np.exp(min(seen_s / service.contention_s, 700.0)))
+        contention = min(1.0, start.contention * growth)
+        seed, since_s = (start.seed, start.node_index), start.time_s - seen_s
+        served = serve(service, seed, since_s, start.time_s, contention, training=False)
+        return [float(latency_s) for latency_s in served.latencies_s]
 
     def now_s(self) -> float:
         """Return the device's virtual time."""

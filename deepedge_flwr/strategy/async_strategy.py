@@ -5,6 +5,7 @@ buffer, and publishes a new model version when the buffer is due. What a version
 to the subclass; Flower's hook names, `Result` and log style are kept.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from logging import ERROR, INFO
 
@@ -110,7 +111,7 @@ class AsyncStrategy(BufferedHooks):
                 if metrics is not None:
                     result.train_metrics_clientapp[self.version] = metrics
                 self._evaluate(result, evaluate_fn)
-                self._push_evaluation(grid, evaluate_config or ConfigRecord())
+                self._push_evaluation(grid, evaluate_config or ConfigRecord(), result)
                 if self.version >= num_rounds:
                     break
             if not replies:
@@ -127,21 +128,22 @@ class AsyncStrategy(BufferedHooks):
             result.evaluate_metrics_serverapp[self.version] = metrics
 
     def _wait_for_nodes(self, grid: Grid) -> None:
+        """Wait for the nodes that must be there and for as many as the buffer holds."""
+        needed = max(self.min_available_nodes, self.buffer_size or 0)
         give_up_at_s = self._clock.now_s() + self._timeout_s
-        while True:
-            self._refresh_nodes(grid)
-            if len(self._exchange.members) >= self.min_available_nodes:
-                self.check_fleet(len(self._exchange.members))
-                return
+        self._refresh_nodes(grid)
+        while (connected := len(self._exchange.members)) < needed:
             if self._clock.now_s() >= give_up_at_s:
+                self.check_fleet(connected)
                 raise TimeoutError(
-                    f"{len(self._exchange.members)} nodes connected within {self._timeout_s} s, "
-                    f"min_available_nodes is {self.min_available_nodes}: start more SuperNodes or "
-                    "lower it"
+                    f"{connected} nodes connected within {self._timeout_s} s, min_available_nodes "
+                    f"is {self.min_available_nodes}: start more SuperNodes or lower it"
                 )
             log(INFO, "Waiting for nodes to connect: %d connected (minimum required: %d).",
-                len(self._exchange.members), self.min_available_nodes)  # fmt: skip
+                connected, needed)  # fmt: skip
             self._clock.wait(1.0)
+            self._refresh_at_s = self._clock.now_s()
+            self._refresh_nodes(grid)
 
     def _refresh_nodes(self, grid: Grid) -> None:
         now_s = self._clock.now_s()
@@ -168,25 +170,35 @@ class AsyncStrategy(BufferedHooks):
             if not self._evaluations.owns(reply):
                 training.append(reply)
             elif (complete := self._evaluations.settle(reply)) is not None:
-                version, replies = complete
-                if (metrics := self.aggregate_evaluate(version, replies)) is not None:
-                    result.evaluate_metrics_clientapp[version] = metrics
+                self._file_evaluation(complete, result)
         return training
 
-    def _push_evaluation(self, grid: Grid, config: ConfigRecord) -> None:
-        if self.version % self.evaluate_every:
+    def _file_evaluation(self, complete: tuple[int, list[Message]], result: Result) -> None:
+        version, replies = complete
+        if (metrics := self.aggregate_evaluate(version, replies)) is not None:
+            result.evaluate_metrics_clientapp[version] = metrics
+
+    def _push_evaluation(self, grid: Grid, config: ConfigRecord, result: Result) -> None:
+        if self.version % self.evaluate_every or not self.fraction_evaluate:
             return
+        now_s = self._clock.now_s()
+        # A node that never answers must not keep the answers of the others.
+        for incomplete in self._evaluations.give_up(now_s):
+            self._file_evaluation(incomplete, result)
         arrays = self.published_arrays()
         messages = list(self.configure_evaluate(self.version, arrays, config, grid))
         accepted = [i for message in messages for i in grid.push_messages([message]) if i]
         if accepted:
-            self._evaluations.add(self.version, accepted)
+            self._evaluations.add(self.version, accepted, now_s + self._timeout_s)
 
     def _finish_evaluations(self, grid: Grid, result: Result) -> None:
         give_up_at_s = self._clock.now_s() + self._timeout_s
         while self._evaluations.message_ids and self._clock.now_s() < give_up_at_s:
-            if not self._pull(grid, result):
+            self._pull(grid, result)
+            if self._evaluations.message_ids:
                 self._clock.wait(give_up_at_s - self._clock.now_s())
+        for incomplete in self._evaluations.give_up(math.inf):
+            self._file_evaluation(incomplete, result)
 
     def _log_end(self, result: Result) -> None:
         """Log the end of a run: of thousands of versions only the last, unlike Flower's rounds."""
@@ -201,11 +213,11 @@ class AsyncStrategy(BufferedHooks):
 
     def _is_stuck(self) -> bool:
         """Return whether no node has delivered anything for longer than the timeout."""
-        quiet_s = self._clock.now_s() - self._last_update_s
-        if quiet_s < self._timeout_s:
+        # Exactly the moment that `_patience_s` waits for: a difference would round otherwise.
+        if self._clock.now_s() < self._last_update_s + self._timeout_s:
             return False
         log(ERROR, "No update was accepted for %.0f s (%d failures so far, last: %s): stopping at "
-            "version %d", quiet_s, self._exchange.num_failures, self._exchange.last_failure,
+            "version %d", self._timeout_s, self._exchange.num_failures, self._exchange.last_failure,
             self.version)  # fmt: skip
         return True
 

@@ -2,8 +2,9 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from logging import INFO
+from logging import ERROR, INFO
 
+import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.common import log
 from flwr.serverapp import Grid
@@ -115,6 +116,9 @@ class BufferedHooks(Strategy):
     def folded(self, update: Update, now_s: float) -> None:
         """Take note of an update that is now in the buffer."""
 
+    def advanced(self) -> None:
+        """Take note of a new version of the model."""
+
     def published(self) -> Vector:
         """Return the model to evaluate and to hand out."""
         return self._model
@@ -155,19 +159,27 @@ class BufferedHooks(Strategy):
     ) -> Iterable[Message]:
         """Make messages for a share of the nodes, a different one each time."""
         nodes = sorted(grid.get_node_ids())
-        count = round(self.fraction_evaluate * len(nodes))
+        if not nodes or not self.fraction_evaluate:
+            return []
+        count = max(1, round(self.fraction_evaluate * len(nodes)))
         first = (server_round // self.evaluate_every - 1) * count
-        record = ConfigRecord(dict(config))
-        record[SERVER_ROUND] = server_round
         chosen = sorted(nodes[(first + i) % len(nodes)] for i in range(count))
-        content = RecordDict({self.arrayrecord_key: arrays, self.configrecord_key: record})
-        return [Message(content, node_id, MessageType.EVALUATE) for node_id in chosen]
+        messages = []
+        for node_id in chosen:
+            record = ConfigRecord(dict(config))
+            record[SERVER_ROUND] = server_round
+            content = RecordDict({self.arrayrecord_key: arrays, self.configrecord_key: record})
+            messages.append(Message(content, node_id, MessageType.EVALUATE))
+        return messages
 
     def aggregate_evaluate(
         self, server_round: int, replies: Iterable[Message]
     ) -> MetricRecord | None:
         """Aggregate the metrics of the nodes' evaluations."""
+        replies = list(replies)
         good = [reply.content for reply in replies if reply.has_content()]
+        if failures := len(replies) - len(good):
+            log(INFO, "\t> %d nodes failed to evaluate version %d", failures, server_round)
         return aggregate_metrics(good, self.weighted_by_key, self.evaluate_metrics_aggr_fn)
 
     def summary(self) -> None:
@@ -215,9 +227,15 @@ class BufferedHooks(Strategy):
     def _advance(self) -> tuple[ArrayRecord, MetricRecord]:
         """Turn the buffer into a new version."""
         num_updates = len(self._buffer)
-        self._model = self.step(self._model, self._buffer.take_mean())
-        self._live = self._layout.to_record(self._model)
+        with np.errstate(over="ignore"):
+            model = self.step(self._model, self._buffer.take_mean())
+            live = self._layout.to_record(model)
+        if np.all(np.isfinite(self._layout.to_vector(live))):
+            self._model, self._live = model, live
+        else:
+            log(ERROR, "Version %d would not be finite: its updates are dropped", self.version + 1)
         self.version += 1
+        self.advanced()
         self._exchange.forget_unused_models()
         metrics = aggregate_metrics(self._metrics, self.weighted_by_key, self.train_metrics_aggr_fn)
         metrics = MetricRecord() if metrics is None else metrics

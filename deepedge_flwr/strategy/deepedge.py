@@ -20,7 +20,7 @@ from ..core.types import TrainPlan, Update, Vector
 from ..records import ModelLayout
 from .async_strategy import AsyncStrategy
 from .exchange import Accepted
-from .options import auto, require_non_negative, require_positive
+from .options import auto, require_count, require_non_negative, require_positive
 
 _NO_TELEMETRY = (
     "Node %d sent no telemetry: without DeepEdgeMod and local_steps in its ClientApp it gets no "
@@ -99,9 +99,9 @@ class DeepEdge(AsyncStrategy):
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        require_count(buffer_size=buffer_size, max_steps=max_steps, first_steps=first_steps)
         require_positive(
             latency_budget_s=latency_budget_s,
-            buffer_size=buffer_size,
             server_learning_rate=server_learning_rate,
             patience_cycles=patience_cycles,
         )
@@ -120,7 +120,7 @@ class DeepEdge(AsyncStrategy):
         self.participation_exponent, self.rate_bound = participation_exponent, rate_bound
         self.patience_cycles = patience_cycles
         self.fleet_options = FleetOptions(
-            first_steps=first_steps,
+            first_steps=first_steps if max_steps is None else min(first_steps, max_steps),
             steps_per_overhead=steps_per_overhead,
             min_max_steps=min_max_steps if max_steps is None else max_steps,
             max_max_steps=max_max_steps if max_steps is None else max_steps,
@@ -203,15 +203,17 @@ class DeepEdge(AsyncStrategy):
         return self._buffering_since_s + self.patience_cycles * self._fleet.median_cycle_s
 
     def step(self, model: Vector, mean: Vector) -> Vector:
-        """Move the model and its average, and plan anew."""
-        fraction = self._buffer_size / self._num_nodes
-        eta = self.server_learning_rate
-        model = model + (1.7 * math.sqrt(fraction) if eta is None else eta) * mean
-        beta = 1 - 0.5 * fraction if self.averaging is None else self.averaging
-        self._average = mix(self._average, model, 1 - beta)
+        """Return w + eta g."""
+        fraction, eta = self._buffer_size / self._num_nodes, self.server_learning_rate
+        return model + (1.7 * math.sqrt(fraction) if eta is None else eta) * mean
+
+    def advanced(self) -> None:
+        """Move the average of the model, and plan anew."""
+        fraction, beta = self._buffer_size / self._num_nodes, self.averaging
+        beta = 1 - 0.5 * fraction if beta is None else beta
+        self._average = mix(self._average, self._model, 1 - beta)
         self._contributors.clear()
-        self._fleet.refresh()
-        return model
+        self._fleet.refresh(self._exchange.members.node_ids)
 
     def published(self) -> Vector:
         """Return the average of the model."""
@@ -223,13 +225,13 @@ class DeepEdge(AsyncStrategy):
 
     @property
     def _is_synchronous(self) -> bool:
-        everyone = len(self._fleet) >= self._num_nodes
-        return everyone and self._fleet.is_equal and self.buffer_size in (None, self._num_nodes)
+        is_equal = self._fleet.num_equal == self._num_nodes
+        return is_equal and self.buffer_size in (None, self._num_nodes)
 
     @property
     def _buffer_size(self) -> int:
         if self.buffer_size is not None:
-            return self.buffer_size
+            return min(self.buffer_size, self._num_nodes)
         if self._is_synchronous:
             return self._num_nodes
         return min(self._num_nodes, max(2, round(self._num_nodes / 5)))

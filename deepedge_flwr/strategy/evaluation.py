@@ -10,30 +10,35 @@ class EvaluationRounds:
 
     def __init__(self) -> None:
         self._round_of: dict[str, int] = {}
-        self._missing: dict[int, int] = {}
         self._replies: dict[int, list[Message]] = {}
+        self._expires_at_s: dict[int, float] = {}
 
     @property
     def message_ids(self) -> list[str]:
         """Ids of the unanswered messages."""
         return list(self._round_of)
 
-    def add(self, version: int, message_ids: Iterable[str]) -> None:
-        """Remember the messages that evaluate a version."""
-        ids = list(message_ids)
-        self._round_of.update(dict.fromkeys(ids, version))
-        self._missing[version] = self._missing.get(version, 0) + len(ids)
-        self._replies.setdefault(version, [])
+    def add(self, version: int, message_ids: Iterable[str], expires_at_s: float) -> None:
+        """Remember the messages that evaluate a version, and how long to wait for answers."""
+        self._round_of.update(dict.fromkeys(message_ids, version))
+        self._replies[version], self._expires_at_s[version] = [], expires_at_s
 
     def settle(self, reply: Message) -> tuple[int, list[Message]] | None:
         """File a reply; return its version and all replies once they are complete."""
         version = self._round_of.pop(reply.metadata.reply_to_message_id)
         self._replies[version].append(reply)
-        self._missing[version] -= 1
-        if self._missing[version] > 0:
+        if version in self._round_of.values():
             return None
-        del self._missing[version]
+        del self._expires_at_s[version]
         return version, self._replies.pop(version)
+
+    def give_up(self, now_s: float) -> list[tuple[int, list[Message]]]:
+        """Return what has come of the rounds that are overdue, and forget about the rest of it."""
+        overdue = [version for version, end_s in self._expires_at_s.items() if end_s <= now_s]
+        self._round_of = {i: v for i, v in self._round_of.items() if v not in overdue}
+        for version in overdue:
+            del self._expires_at_s[version]
+        return [(version, self._replies.pop(version)) for version in overdue]
 
     def owns(self, reply: Message) -> bool:
         """Return whether a reply answers an evaluation message."""

@@ -11,7 +11,7 @@ from flwr.common import log
 from ..core.staleness import polynomial
 from ..core.types import Update, Vector
 from .async_strategy import AsyncStrategy
-from .options import require_non_negative, require_positive
+from .options import require_count, require_non_negative, require_positive
 
 
 class FedBuff(AsyncStrategy):
@@ -44,7 +44,8 @@ class FedBuff(AsyncStrategy):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        require_positive(buffer_size=buffer_size, server_learning_rate=server_learning_rate)
+        require_count(buffer_size=buffer_size)
+        require_positive(server_learning_rate=server_learning_rate)
         require_non_negative(staleness_exponent=staleness_exponent)
         self.buffer_size: int = buffer_size
         self.server_learning_rate = server_learning_rate

@@ -15,17 +15,22 @@ class Membership:
     def __init__(self) -> None:
         self._connected: set[int] = set()
         self._free: set[int] = set()
+        self._busy: set[int] = set()
         self._failures: dict[int, int] = {}
         self._retry_at_s: dict[int, float] = {}
 
     def __len__(self) -> int:
         return len(self._connected)
 
+    @property
+    def node_ids(self) -> frozenset[int]:
+        """The connected nodes."""
+        return frozenset(self._connected)
+
     def update(self, node_ids: Iterable[int]) -> None:
-        """Take over the grid's list of connected nodes; newcomers are free."""
-        now = set(node_ids)
-        self._free = (self._free & now) | (now - self._connected)
-        self._connected = now
+        """Take over the grid's list of connected nodes; all but those with work are free."""
+        self._connected = set(node_ids)
+        self._free = self._connected - self._busy
 
     def ready(self, now_s: float) -> list[int]:
         """Return the free nodes that are not backing off, in ascending order."""
@@ -34,9 +39,11 @@ class Membership:
     def occupy(self, node_id: int) -> None:
         """Note that a node was given work."""
         self._free.discard(node_id)
+        self._busy.add(node_id)
 
     def release(self, node_id: int) -> None:
         """Note that a node can be given work again."""
+        self._busy.discard(node_id)
         if node_id in self._connected:
             self._free.add(node_id)
 

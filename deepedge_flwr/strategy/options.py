@@ -1,18 +1,31 @@
 """Checking constructor arguments, and showing them."""
 
+import math
+
 
 def require_positive(**values: float | None) -> None:
-    """Raise ValueError if a value is neither > 0 nor None."""
+    """Raise ValueError if a value is neither None nor finite and > 0."""
     for name, value in values.items():
-        if value is not None and not value > 0:
-            raise ValueError(f"{name} must be > 0, got {value}")
+        if value is not None and not (_is_number(value) and 0 < value < math.inf):
+            raise ValueError(f"{name} must be > 0 and finite, got {value!r}")
+
+
+def require_count(**values: int | None) -> None:
+    """Raise ValueError if a value is neither None nor an integer >= 1."""
+    for name, value in values.items():
+        if value is not None and (type(value) is not int or value < 1):
+            raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
 
 
 def require_non_negative(**values: float) -> None:
     """Raise ValueError if a value is not >= 0."""
     for name, value in values.items():
-        if not value >= 0:
-            raise ValueError(f"{name} must be >= 0, got {value}")
+        if not (_is_number(value) and 0 <= value < math.inf):
+            raise ValueError(f"{name} must be >= 0 and finite, got {value!r}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def auto(value: float | None) -> str:

@@ -13,9 +13,10 @@ COLUMNS = (
     *("time_s", "kind", "node_id", "message_id", "version", "bytes_down", "bytes_up"),
     *("staleness", "num_requests", "num_violations", "value"),
 )
-KINDS = frozenset(
-    ("dispatch", "compute", "pause", "reply", "error", "late", "unfinished", "idle", "evaluate")
-)
+KINDS = {
+    *("dispatch", "compute", "pause", "reply", "answer", "error", "late", "unfinished", "idle"),
+    "evaluate",
+}
 
 Array = NDArray[np.float64]
 

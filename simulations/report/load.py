@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from simulations.report.ledger import Ledger, ReportError, read_ledger
+from simulations.summary import Summary
 
 __all__ = ["ReportError", "Run", "Summary", "find_runs", "read_run"]
 
@@ -18,39 +19,6 @@ FRACTIONS = (
     "violation_rate",
     "utilisation",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """The key figures of one run, as summary.json holds them; None where there is none."""
-
-    strategy: str
-    label: str
-    task: str
-    fleet: str
-    service: str
-    engine: str
-    seed: int
-    target_accuracy: float
-    time_to_target_s: float | None
-    bytes_to_target: float | None
-    final_accuracy: float
-    best_accuracy: float
-    num_versions: int
-    num_updates: int
-    bytes_up: float
-    bytes_down: float
-    bytes_wasted: float
-    num_requests: int
-    num_violations: int
-    violation_rate: float | None
-    mean_staleness: float | None
-    utilisation: float | None
-    horizon_s: float
-    num_nodes: int
-    latency_budget_s: float | None
-    model_sha256: str
-    event_log_sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

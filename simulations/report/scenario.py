@@ -82,9 +82,13 @@ class Scenario:
 
 
 def group_runs(runs: Iterable[Run]) -> list[Scenario]:
-    """Return the scenarios of ``runs``, keyed by (task, fleet, service), in that order."""
+    """Return the scenarios of ``runs``, keyed by (task, fleet, service), in that order.
+
+    A run that was simulated twice, event for event, counts once.
+    """
     groups: dict[tuple[str, str, str], list[Run]] = {}
-    for run in runs:
+    distinct = {(r.summary.label, r.summary.event_log_sha256): r for r in runs}
+    for run in distinct.values():
         summary = run.summary
         groups.setdefault((summary.task, summary.fleet, summary.service), []).append(run)
     return [_scenario(key, group) for key, group in sorted(groups.items())]

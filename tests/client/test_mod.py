@@ -115,7 +115,7 @@ def test_the_gate_of_the_plan_pauses_training() -> None:
 
 
 def test_a_device_of_none_is_this_machine_and_its_probe() -> None:
-    probed: Iterator[list[float]] = iter([[0.5], [0.25, 0.25]])
+    probed: Iterator[list[float]] = iter([[9.0] * 5, [0.5], [0.25, 0.25]])
     mod = DeepEdgeMod(probe=lambda: next(probed), device=lambda _message, _context: None)
     reply = mod(message_with(TrainPlan(num_steps=2)), context_with(), train)
     telemetry = get_telemetry(reply.content)
@@ -173,6 +173,21 @@ def test_a_train_function_without_a_reply_is_an_error_that_names_the_node() -> N
     message = message_with(TrainPlan(num_steps=1))
     with pytest.raises(TypeError, match="returned NoneType on node 42: it must return a Message"):
         DeepEdgeMod()(message, context_with(), forget_the_reply)
+
+
+@pytest.mark.parametrize(
+    ("message_type", "plan"),
+    [("train", None), ("evaluate", None), ("evaluate", TrainPlan(num_steps=1)), ("query", None)],
+)
+def test_without_a_plan_a_missing_reply_names_function_and_node(
+    message_type: str, plan: TrainPlan | None
+) -> None:
+    def forget_the_reply(_message: Message, _context: Context) -> Any:
+        return None
+
+    match = f"{message_type} function returned NoneType on node 42: it must return a Message"
+    with pytest.raises(TypeError, match=match):
+        DeepEdgeMod()(message_with(plan, message_type), context_with(), forget_the_reply)
 
 
 @pytest.mark.parametrize("budget_ms", [2000, 2000.0])

@@ -31,22 +31,21 @@ def two_nodes() -> FleetEstimate:
     fleet = FleetEstimate(FleetOptions())
     learn(fleet, 1, 1.0, overhead_s=2.0, num_examples=30)
     learn(fleet, 2, 20.0, overhead_s=2.0, num_examples=10)
-    fleet.refresh()
+    fleet.refresh([1, 2])
     return fleet
 
 
 def test_an_unknown_fleet_plans_with_its_options() -> None:
     fleet = FleetEstimate(FleetOptions(first_steps=7))
-    fleet.refresh()
-    assert (len(fleet), fleet.steps(1), fleet.reference_steps) == (0, 7, 7.0)
-    assert (fleet.allocation, fleet.median_cycle_s, fleet.is_equal) == (None, None, False)
+    fleet.refresh([1])
+    assert (fleet.steps(1), fleet.reference_steps) == (7, 7.0)
+    assert (fleet.allocation, fleet.median_cycle_s, fleet.num_equal) == (None, None, 0)
     assert fleet.profile(1) == DeviceProfile(node_id=1)
     assert fleet.cycle_s(1, 3) is None
 
 
 def test_the_estimate_of_two_nodes_by_hand() -> None:
     fleet = two_nodes()
-    assert len(fleet) == 2
     assert fleet.allocation is not None
     # 0.3 * 2 / 1 is under the 5 steps that a job has at least; 55 s is 11 times 5 steps of 1 s.
     assert (fleet.allocation.max_steps, fleet.allocation.period_s) == (5, 57.0)
@@ -58,7 +57,7 @@ def test_the_estimate_of_two_nodes_by_hand() -> None:
     rate, mean_rate = fleet.rates(1)
     assert rate == 1 / 7
     assert mean_rate == pytest.approx((1 / 7 + 1 / 102) / 2, rel=1e-15)
-    assert not fleet.is_equal
+    assert fleet.num_equal == 0
 
 
 def test_steps_change_when_the_figures_are_refreshed_and_not_before() -> None:
@@ -66,11 +65,11 @@ def test_steps_change_when_the_figures_are_refreshed_and_not_before() -> None:
     learn(fleet, 1, 1.0)
     learn(fleet, 2, 20.0)
     assert (fleet.steps(1), fleet.steps(2)) == (5, 5)
-    fleet.refresh()
+    fleet.refresh([1, 2])
     assert (fleet.steps(1), fleet.steps(2)) == (5, 2)
     learn(fleet, 1, 2.0)
     assert (fleet.steps(1), fleet.steps(2)) == (5, 2)
-    fleet.refresh()
+    fleet.refresh([1, 2])
     assert (fleet.steps(1), fleet.steps(2)) == (5, 5)
 
 
@@ -78,15 +77,15 @@ def test_a_slow_node_answers_late_rather_than_never() -> None:
     fleet = FleetEstimate(NO_MEMORY)
     learn(fleet, 1, 1.0)
     learn(fleet, 2, 1000.0)
-    fleet.refresh()
+    fleet.refresh([1, 2])
     assert fleet.steps(2) == 1
 
 
 def test_a_node_without_telemetry_keeps_the_first_plan_and_still_counts() -> None:
     fleet = two_nodes()
     fleet.learn(3, num_examples=20, telemetry=None, sent_at_s=0.0, now_s=50.0)
-    fleet.refresh()
-    assert (len(fleet), fleet.steps(3), fleet.cycle_s(3, 5)) == (3, 5, None)
+    fleet.refresh([1, 2, 3])
+    assert (fleet.steps(3), fleet.cycle_s(3, 5)) == (5, None)
     assert fleet.median_cycle_s == 50.0
     assert fleet.relative_share(3) == 20 * 3 / 60
     assert fleet.rates(3)[0] == 1 / 50
@@ -116,16 +115,50 @@ def test_a_fleet_is_equal_below_the_threshold_and_stays_so_a_little_above() -> N
     for spread in (2.0, 1.75, 2.0, 2.25, 2.5, 2.25, 1.75):
         learn(fleet, 1, 1.0)
         learn(fleet, 2, spread)
-        fleet.refresh()
-        seen.append(fleet.is_equal)
-    assert seen == [False, True, True, True, False, False, True]
+        fleet.refresh([1, 2])
+        seen.append(fleet.num_equal)
+    assert seen == [0, 2, 2, 2, 0, 0, 2]
 
 
 def test_a_lone_node_is_an_equal_fleet() -> None:
     fleet = FleetEstimate(NO_MEMORY)
     learn(fleet, 1, 1.0)
-    fleet.refresh()
-    assert fleet.is_equal
+    fleet.refresh([1])
+    assert fleet.num_equal == 1
+
+
+def test_a_fleet_is_not_equal_until_every_node_is_profiled() -> None:
+    fleet = FleetEstimate(NO_MEMORY)
+    learn(fleet, 1, 1.0)
+    learn(fleet, 2, 1.0)
+    fleet.refresh([1, 2, 3])
+    assert fleet.num_equal == 0
+    fleet.learn(3, num_examples=1, telemetry=None, sent_at_s=0.0, now_s=5.0)
+    fleet.refresh([1, 2, 3])
+    assert fleet.num_equal == 0
+    learn(fleet, 3, 1.0)
+    fleet.refresh([1, 2, 3])
+    assert fleet.num_equal == 3
+
+
+def test_a_fleet_of_which_nothing_is_known_any_more_is_not_equal() -> None:
+    fleet = FleetEstimate(NO_MEMORY)
+    learn(fleet, 1, 1.0)
+    fleet.refresh([1])
+    fleet.refresh([2])
+    assert (fleet.num_equal, fleet.median_cycle_s) == (0, None)
+
+
+def test_nodes_that_left_are_forgotten() -> None:
+    fleet = two_nodes()
+    fleet.refresh([1, 5])
+    assert fleet.profile(2) == DeviceProfile(node_id=2)
+    assert (fleet.relative_share(1), fleet.rates(1)) == (1.0, (1 / 7, 1 / 7))
+    assert (fleet.median_cycle_s, fleet.reference_steps) == (7.0, 5.0)
+    assert fleet.cycle_s(2, 1) is None
+    # Its next cycle starts with a dispatch again, not with a reply of its former life.
+    learn(fleet, 2, 1.0, overhead_s=2.0, num_examples=10, sent_at_s=1000.0)
+    assert fleet.profile(2).interarrival_s == 7.0
 
 
 REPLIES = st.lists(
@@ -134,15 +167,25 @@ REPLIES = st.lists(
 
 
 @settings(deadline=None)
-@given(replies=REPLIES)
-def test_running_sums_equal_recomputation(replies: list[tuple[int, float, float]]) -> None:
+@given(replies=REPLIES, present=st.lists(st.sets(st.integers(0, 4)), max_size=5))
+def test_running_sums_equal_recomputation(
+    replies: list[tuple[int, float, float]], present: list[set[int]]
+) -> None:
+    """Replies come in portions; after each, the nodes that are not present are forgotten."""
     fleet, examples, now_s = FleetEstimate(FleetOptions()), dict[int, float](), 0.0
-    for node_id, num_examples, elapsed_s in replies:
-        sent_at_s, now_s = now_s, now_s + elapsed_s
-        fleet.learn(
-            node_id, num_examples=num_examples, telemetry=None, sent_at_s=sent_at_s, now_s=now_s
-        )
-        examples[node_id] = num_examples
+    portions = np.array_split(np.arange(len(replies)), len(present) + 1)
+    for portion, node_ids in zip(portions, [set[int](), *present], strict=True):
+        if portion is not portions[0]:
+            fleet.refresh(node_ids)
+            examples = {n: count for n, count in examples.items() if n in node_ids}
+        for node_id, num_examples, elapsed_s in (replies[k] for k in portion):
+            sent_at_s, now_s = now_s, now_s + elapsed_s
+            fleet.learn(
+                node_id, num_examples=num_examples, telemetry=None, sent_at_s=sent_at_s, now_s=now_s
+            )
+            examples[node_id] = num_examples
+    if not examples:
+        return
     intervals_s = [fleet.profile(node_id).interarrival_s for node_id in examples]
     mean_rate = np.mean([1 / interval_s for interval_s in intervals_s if interval_s is not None])
     mean_examples = np.mean(list(examples.values()))

@@ -11,7 +11,10 @@ from deepedge_flwr.core.types import Telemetry, TrainPlan
 
 
 class ScriptedDevice:
-    """Steps take `step_s`; the k-th look at the service returns the k-th entry of `latencies_s`."""
+    """Steps take `step_s`; the k-th look at the service returns the k-th entry of `latencies_s`.
+
+    The first look is before the first step.
+    """
 
     def __init__(self, step_s: float = 1.0, latencies_s: Sequence[Sequence[float]] = ()) -> None:
         self._step_s = step_s
@@ -58,7 +61,7 @@ def test_no_step_starts_after_the_deadline_but_one_is_always_done(
 
 def test_pauses_are_counted_apart_from_steps() -> None:
     # The first step disturbs the service, two pauses later it has recovered.
-    device = ScriptedDevice(step_s=1.0, latencies_s=[[4.0], [4.0], [1e-4] * 1000])
+    device = ScriptedDevice(step_s=1.0, latencies_s=[[], [4.0], [4.0], [1e-4] * 1000])
     gate = Gate(2.0, pause_s=0.25)
     run = run_of(device, 3, gate)
     assert list(run) == [0, 1, 2]
@@ -74,7 +77,7 @@ def test_pauses_are_counted_apart_from_steps() -> None:
 
 
 def test_the_deadline_runs_on_during_pauses() -> None:
-    device = ScriptedDevice(step_s=1.0, latencies_s=[[4.0], [1e-4] * 1000])
+    device = ScriptedDevice(step_s=1.0, latencies_s=[[], [4.0], [1e-4] * 1000])
     run = run_of(device, 10, Gate(2.0, pause_s=2.0), deadline_s=4.0)
     assert list(run) == [0, 1]
     assert (run.telemetry().busy_s, run.telemetry().paused_s) == (2.0, 2.0)
@@ -94,7 +97,7 @@ def test_a_service_in_trouble_from_the_start_ends_the_run_before_any_step() -> N
 def test_one_step_is_done_even_if_pauses_took_all_of_the_deadline() -> None:
     gate = Gate(2.0, pause_s=2.0)
     gate.observe([4.0])
-    run = run_of(ScriptedDevice(latencies_s=[[], [1e-4] * 1000]), 3, gate, deadline_s=1.0)
+    run = run_of(ScriptedDevice(latencies_s=[[], [], [1e-4] * 1000]), 3, gate, deadline_s=1.0)
     assert list(run) == [0]
     assert run.telemetry() == Telemetry(
         num_steps=1, busy_s=1.0, paused_s=4.0, num_requests=1000, service_p99_s=1e-4
@@ -102,13 +105,13 @@ def test_one_step_is_done_even_if_pauses_took_all_of_the_deadline() -> None:
 
 
 def test_a_request_that_takes_exactly_the_budget_is_within_it() -> None:
-    run = run_of(ScriptedDevice(latencies_s=[[1.0, 1.0, 1.5]]), 1, Gate(1.0))
+    run = run_of(ScriptedDevice(latencies_s=[[], [1.0, 1.0, 1.5]]), 1, Gate(1.0))
     assert list(run) == [0]
     assert (run.telemetry().num_requests, run.telemetry().num_violations) == (3, 1)
 
 
 def test_a_service_that_does_not_recover_ends_the_run_with_the_work_done() -> None:
-    device = ScriptedDevice(latencies_s=[[], [8.0]])
+    device = ScriptedDevice(latencies_s=[[], [], [8.0]])
     run = run_of(device, 9, Gate(1.0, pause_s=1.0, max_pause_s=2.0))
     assert list(run) == [0, 1]
     assert run.telemetry() == Telemetry(
@@ -136,7 +139,7 @@ def test_a_second_loop_takes_up_what_the_first_left_of_the_plan() -> None:
 
 
 def test_an_ungated_run_sees_the_service_but_has_no_budget_to_violate() -> None:
-    latencies_s = [[float(k) for k in range(101)], [100.0] * 99]
+    latencies_s = [[], [float(k) for k in range(101)], [100.0] * 99]
     run = run_of(ScriptedDevice(latencies_s=latencies_s), 2)
     assert list(run) == [0, 1]
     telemetry = run.telemetry(device_id="camera-3")
@@ -149,3 +152,49 @@ def test_a_run_that_nobody_iterated_was_not_started() -> None:
     iter(run)
     assert not run.was_started
     assert run.telemetry() == Telemetry(num_steps=0, busy_s=0.0)
+
+
+def test_a_deadline_that_ended_a_loop_ends_every_other() -> None:
+    run = run_of(ScriptedDevice(step_s=1.0), 10, deadline_s=2.0)
+    assert list(run) == [0, 1]
+    assert list(run) == []
+    assert run.telemetry() == Telemetry(num_steps=2, busy_s=2.0)
+
+
+def test_a_gate_that_ended_a_loop_ends_every_other() -> None:
+    # By the second loop the service has recovered: the job was given back all the same.
+    device = ScriptedDevice(latencies_s=[[], [8.0], [], [], [1e-4] * 1000])
+    run = run_of(device, 9, Gate(1.0, pause_s=1.0, max_pause_s=2.0))
+    assert list(run) == [0]
+    assert list(run) == []
+    assert device.log == ["step", "pause", "pause"]
+
+
+def test_the_deadline_counts_from_the_start_of_the_job_and_not_of_the_loop() -> None:
+    device = ScriptedDevice(step_s=1.0)
+    run = run_of(device, 10, deadline_s=4.0)
+    device.pause(2.5)  # what the client does before its loop, such as reading its data
+    assert list(run) == [0, 1]
+
+
+def test_a_second_loop_has_what_the_first_left_of_the_deadline() -> None:
+    run = run_of(ScriptedDevice(step_s=1.0), 10, deadline_s=4.0)
+    first = [step for step, _ in zip(run, "ab", strict=False)]
+    assert first == [0, 1]
+    assert list(run) == [2, 3]
+
+
+def test_what_the_service_took_before_the_job_opens_or_shuts_the_gate_and_is_not_counted() -> None:
+    device = ScriptedDevice(latencies_s=[[4.0], [1e-4] * 1000])
+    run = run_of(device, 1, Gate(2.0, pause_s=0.25))
+    assert list(run) == [0]
+    assert device.log == ["pause", "step"]
+    assert run.telemetry() == Telemetry(
+        num_steps=1, busy_s=1.0, paused_s=0.25, num_requests=1000, service_p99_s=1e-4
+    )
+
+
+def test_without_a_gate_requests_before_the_job_are_not_counted_either() -> None:
+    run = run_of(ScriptedDevice(latencies_s=[[4.0] * 7, [0.5]]), 1)
+    assert list(run) == [0]
+    assert run.telemetry() == Telemetry(num_steps=1, busy_s=1.0, num_requests=1, service_p99_s=0.5)

@@ -105,6 +105,16 @@ def test_a_message_that_is_not_training_takes_its_own_steps() -> None:
     assert arrivals(grid, grid.push_messages([big_message(1, "evaluate")])) == [(2.0, 1)]
 
 
+def test_only_a_reply_to_training_counts_as_one() -> None:
+    app = app_of(small_reply)
+    app.evaluate()(small_reply)
+    grid = VirtualGrid(InProcessGrid(app, 1), exact_fleet(0.125))
+    grid.send_and_receive([big_message(1, "evaluate")])
+    assert (grid.ledger.count("answer"), grid.ledger.count("reply")) == (1, 0)
+    grid.send_and_receive([big_message(1, "train")])
+    assert (grid.ledger.count("answer"), grid.ledger.count("reply")) == (1, 1)
+
+
 def test_each_device_has_its_own_pace() -> None:
     grid = exact_grid(0.125, 1.0)
     ids = grid.push_messages([big_message(2), big_message(1)])
@@ -317,7 +327,7 @@ def test_stock_strategies_run_unmodified(strategy_class: type[FedAvg]) -> None:
 
 
 def test_an_app_without_the_mod_runs_under_deepedge() -> None:
-    grid = virtual_grid(add_partition)
+    grid = virtual_grid(add_partition, follows_plans=False)
     result = DeepEdge().start(grid, start_arrays(), num_rounds=5)
     (model,) = result.arrays.to_numpy_ndarrays()
     assert np.all(np.isfinite(model))

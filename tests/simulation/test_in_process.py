@@ -2,8 +2,17 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
-from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.app import (
+    Array,
+    ArrayRecord,
+    ConfigRecord,
+    Context,
+    Message,
+    MetricRecord,
+    RecordDict,
+)
 from flwr.clientapp import ClientApp
 from flwr.common.constant import ErrorCode
 
@@ -113,6 +122,24 @@ def test_an_exception_discards_the_change_of_state(train: Train) -> None:
     ask(grid, 1)
     assert ask(grid, 1, fail=1).has_error()
     assert ask(grid, 1).content.metric_records["metrics"]["n"] == 2
+
+
+def test_what_a_client_changes_in_place_stays_its_own() -> None:
+    def overwrite(message: Message, context: Context) -> Message:
+        message.content.config_records["config"]["lr"] = 9
+        weights = message.content.array_records["arrays"]
+        weights["w"] = Array(np.ones(2))
+        del message.content["extra"]
+        return Message(RecordDict({"arrays": weights}), reply_to=message)
+
+    sent = to_node(1, lr=1)
+    arrays = ArrayRecord({"w": Array(np.zeros(2))})
+    sent.content["arrays"], sent.content["extra"] = arrays, MetricRecord({"n": 1})
+    (reply,) = grid_of(overwrite).send_and_receive([sent])
+    assert reply.content.array_records["arrays"]["w"].numpy().tolist() == [1.0, 1.0]
+    assert arrays["w"].numpy().tolist() == [0.0, 0.0]
+    assert list(sent.content) == ["config", "arrays", "extra"]
+    assert dict(sent.content.config_records["config"]) == {"lr": 1}
 
 
 def test_create_message_is_flowers() -> None:

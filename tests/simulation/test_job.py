@@ -41,10 +41,10 @@ def _inside_a_flower_task() -> None:
     InProcessGrid(ClientApp(), 1)
 
 
-def device(**changes: Any) -> VirtualDevice:
+def device(*, follows_plans: bool = True, **changes: Any) -> VirtualDevice:
     fields: dict[str, Any] = {"step_time_s": 0.125, "link": LINK, "step_jitter": 0.0}
     fleet = Fleet((DeviceSpec(**fields | changes),), seed=4)
-    return VirtualDevice(fleet, 0, num_steps=8, evaluate_steps=2)
+    return VirtualDevice(fleet, 0, num_steps=8, evaluate_steps=2, follows_plans=follows_plans)
 
 
 def message(
@@ -68,7 +68,7 @@ def reply_with(job: Job, telemetry: Telemetry | None) -> Message:
 
 def test_a_job_starts_at_receipt_and_ends_after_its_steps() -> None:
     job = device().accept(message(), 2.0, 1)
-    assert job.start == DeviceStart(seed=4, node_index=0, job_index=0, time_s=2.75)
+    assert job.start == DeviceStart(seed=4, node_index=0, job_index=0, time_s=2.75, idle_s=2.75)
     assert job.end_s == 3.75
     assert job.predicted == Telemetry(num_steps=8, busy_s=1.0)
     assert job.run.segments == [Segment("compute", 2.75, 3.75)]
@@ -97,6 +97,7 @@ def test_a_second_job_waits_for_the_first() -> None:
     second = queue.accept(message(), 0.0, 1)
     assert (second.start.time_s, second.end_s) == (1.75, 2.75)
     assert (second.start.job_index, second.idle_from_s) == (1, 1.75)
+    assert (second.start.idle_s, queue.accept(message(), 9.0, 1).start.idle_s) == (0.0, 7.0)
 
 
 def test_contention_is_carried_from_job_to_job_and_decays_between() -> None:
@@ -160,9 +161,20 @@ def test_any_other_report_is_a_mismatch(changes: dict[str, Any]) -> None:
         job.check(reply_with(job, replace(job.predicted, **changes)))
 
 
-def test_without_plan_report_or_content_there_is_nothing_to_compare() -> None:
+def test_a_client_that_was_sent_a_plan_must_report() -> None:
+    job = device().accept(message(TrainPlan(num_steps=4)), 0.0, 1)
+    with pytest.raises(SimulationMismatch, match=r"node 1 .* reported nothing.*follows_plans=Fal"):
+        job.check(reply_with(job, None))
+
+
+def test_a_client_that_follows_no_plan_takes_its_own_steps_and_need_not_report() -> None:
+    job = device(follows_plans=False).accept(message(TrainPlan(num_steps=4)), 0.0, 1)
+    assert (job.planned, job.predicted.num_steps) == (False, 8)
+    job.check(reply_with(job, None))
+
+
+def test_without_plan_or_content_there_is_nothing_to_compare() -> None:
     planned = device().accept(message(TrainPlan(num_steps=4)), 0.0, 1)
-    planned.check(reply_with(planned, None))
     planned.check(Message(Error(2, "no"), reply_to=planned.message))
     unplanned = device().accept(message(), 0.0, 1)
     unplanned.check(reply_with(unplanned, Telemetry(num_steps=1, busy_s=9.0)))

@@ -122,6 +122,48 @@ def test_requests_and_violations_are_counted_up_to_an_instant() -> None:
     assert device.num_requests(1.5) == 0
 
 
+@pytest.mark.parametrize(
+    ("idle_s", "num_seen"), [(0.0, 0), (0.5, 5), (1.0, 10), (1.5, 10), (60.0, 10)]
+)
+def test_the_last_ten_requests_before_a_job_are_seen_and_not_counted(
+    idle_s: float, num_seen: int
+) -> None:
+    start = replace(START, time_s=100.0, idle_s=idle_s)
+    device = SimulatedDevice(spec(service=SERVICE), start)
+    assert len(device.service_latencies_s()) == num_seen
+    device.pause(0.5)
+    assert len(device.service_latencies_s()) == device.num_requests(999.0) == 5
+
+
+def test_the_seen_latencies_are_those_of_the_contention_that_decayed_to_the_start() -> None:
+    """A device that idles serves the same requests whether or not a job follows."""
+    service = replace(SERVICE, jitter=0.0, slowdown=3.0)
+    before = SimulatedDevice(
+        spec(service=service), replace(START, time_s=99.0, contention=0.8, idle_s=0.0)
+    )
+    before.pause(1.0)
+    start = replace(START, time_s=100.0, contention=before.contention, idle_s=1.0)
+    seen = SimulatedDevice(spec(service=service), start).service_latencies_s()
+    assert list(seen) == pytest.approx(list(before.service_latencies_s()), rel=1e-12)
+
+
+def test_a_device_that_never_trained_was_never_disturbed() -> None:
+    service = replace(SERVICE, jitter=0.0, slowdown=3.0, contention_s=1e-3)
+    start = replace(START, contention=0.0, idle_s=1.5)
+    assert set(SimulatedDevice(spec(service=service), start).service_latencies_s()) == {0.01}
+
+
+def test_requests_before_a_job_hold_it_back_and_are_not_in_its_telemetry() -> None:
+    # Without training the service takes 10 ms, more than its budget: the gate need not try first.
+    service = replace(SERVICE, budget_s=0.009, jitter=0.0)
+    start = replace(START, time_s=100.0, contention=0.0, idle_s=60.0)
+    device = SimulatedDevice(spec(service=service), start)
+    run = LocalRun(TrainPlan(num_steps=4), Gate(0.009, max_pause_s=0.1), device)
+    assert list(run) == []
+    assert {segment.kind for segment in device.segments} == {"pause"}
+    assert run.telemetry().num_requests == device.num_requests(999.0)
+
+
 def test_training_raises_contention_and_a_pause_lowers_it() -> None:
     device = SimulatedDevice(spec(service=SERVICE), START)
     device.end_step()
@@ -155,6 +197,7 @@ def test_json_is_plain_and_complete() -> None:
         "job_index": 3,
         "time_s": 1.5,
         "contention": 0.1,
+        "idle_s": 0.0,
     }
     assert values["spec"]["service"]["budget_s"] == 0.012
 

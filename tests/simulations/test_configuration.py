@@ -1,8 +1,12 @@
 """Every configuration of `conf/` composes, and overrides win."""
 
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
@@ -50,6 +54,65 @@ def test_an_unknown_option_is_hydras_error() -> None:
         compose_config(["strategy=fedsgd"])
 
 
+@pytest.fixture
+def folder_of() -> Iterator[Callable[..., str]]:
+    """How hydra would call the folder of a run with these overrides."""
+    hydra_config = HydraConfig.instance()
+    before = hydra_config.cfg
+
+    def folder(*overrides: str) -> str:
+        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+            config = compose("config", overrides=list(overrides), return_hydra_config=True)
+        hydra_config.set_config(config)
+        run, sweep = str(config.hydra.run.dir), str(config.hydra.sweep.subdir)
+        assert run == f"runs/{sweep}"
+        return os.path.normpath(run)
+
+    yield folder
+    hydra_config.cfg = before
+
+
+def test_a_runs_folder_is_called_by_its_choices_and_seed(folder_of: Callable[..., str]) -> None:
+    assert folder_of() == "runs/deepedge_digits_x16_none/seed0"
+    chosen = ["strategy=fedbuff", "task=synthetic", "fleet=tail", "service=control_loop", "seed=3"]
+    assert folder_of(*chosen) == "runs/fedbuff_synthetic_tail_control_loop/seed3"
+
+
+@pytest.mark.parametrize("group", ["strategy", "task", "fleet", "service"])
+def test_options_that_share_a_name_do_not_share_a_folder(
+    folder_of: Callable[..., str], group: str
+) -> None:
+    paths = (CONF_DIR / group).glob("*.yaml")
+    folders = [folder_of(f"{group}={path.stem}") for path in paths]
+    assert len(folders) == len(set(folders)) > 1
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "num_nodes=12",
+        "horizon_s=60",
+        "num_evaluations=20",
+        "gate=false",
+        "verbose=true",
+        "engine=ray",
+        "strategy.local_steps=3",
+        "strategy.build.buffer_size=3",
+        "++strategy.build.fraction_evaluate=0.5",
+        "task.alpha=0.1",
+        "fleet.build.step_jitter=0.2",
+    ],
+)
+def test_every_other_override_has_a_folder_of_its_own(
+    folder_of: Callable[..., str], override: str
+) -> None:
+    assert folder_of(override, "seed=3") == f"runs/deepedge_digits_x16_none/{override}/seed3"
+
+
+def test_the_order_of_overrides_does_not_matter(folder_of: Callable[..., str]) -> None:
+    assert folder_of("num_nodes=12", "gate=false") == folder_of("gate=false", "num_nodes=12")
+
+
 def test_the_folder_is_that_of_the_repository() -> None:
     assert Path(__file__).parents[2] / "conf" == CONF_DIR
 
@@ -73,5 +136,14 @@ def test_the_folder_is_that_of_the_repository() -> None:
 )
 def test_values_are_checked_before_anything_starts(override: str, text: str) -> None:
     check_config(compose_config())
+    check_config(compose_config(["engine=ray"]))
     with pytest.raises(ValueError, match=text):
         check_config(compose_config([override]))
+
+
+@pytest.mark.parametrize("value", [0, 1.5, 64 + (os.cpu_count() or 1)])
+def test_a_client_cannot_have_more_processors_than_there_are(value: float) -> None:
+    config = compose_config(["engine=ray", f"engine.num_cpus_per_client={value}"])
+    text = f"engine.num_cpus_per_client must be an integer from 1 to {os.cpu_count()}, .* got "
+    with pytest.raises(ValueError, match=f"{text}{value}"):
+        check_config(config)

@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from simulations.experiment import Progress, build_fleet, build_strategy, run_ex
 from simulations.summary import Summary
 
 TINY = ("num_nodes=4", "horizon_s=8", "num_evaluations=8")
+TOO_MANY_CPUS = 64 + (os.cpu_count() or 1)
 BUSY = ("num_nodes=4", "horizon_s=40", "num_evaluations=5", "service=control_loop")
 
 
@@ -194,7 +196,31 @@ def test_a_fleet_has_its_service_on_every_device() -> None:
         (("num_nodes=0",), "num_nodes must be an integer >= 1, got 0"),
         (("fleet.build.link.uplink_bytes_per_s=0",), "link uplink_bytes_per_s must be > 0, got 0"),
         (("fleet.build.step_times_s.spread=0.5",), "need spread >= 1"),
-        (("strategy.build.latency_budget_s=-1",), "latency_budget_s must be > 0, got -1"),
+        (
+            ("strategy.build.latency_budget_s=-1",),
+            "latency_budget_s must be > 0 and finite, got -1",
+        ),
+        (("strategy.build.buffer_size=2.5",), "buffer_size must be an integer >= 1, got 2.5"),
+        (
+            ("fleet.build.step_times_s.num_nodes=3",),
+            "the fleet has 3 devices, num_nodes is 4",
+        ),
+        (
+            ("strategy.build.min_available_nodes=5",),
+            r"min_available_nodes must be at most num_nodes \(4\), got 5",
+        ),
+        (
+            ("strategy=fedavg", "strategy.build.min_available_nodes=5"),
+            r"min_available_nodes must be at most num_nodes \(4\), got 5",
+        ),
+        (
+            ("strategy=fedavg", "strategy.build.min_train_nodes=5"),
+            r"min_train_nodes must be at most num_nodes \(4\), got 5",
+        ),
+        (
+            ("engine=ray", f"engine.num_cpus_per_client={TOO_MANY_CPUS}"),
+            f"engine.num_cpus_per_client must be an integer .*, got {TOO_MANY_CPUS}",
+        ),
         (("+strategy.build.bufer_size=3",), "bufer_size"),
         (("task.alpha=-1",), "alpha must be finite and > 0, got -1"),
         (("task.target_accuracy=2",), r"target_accuracy must be a fraction in \(0, 1\], got 2"),

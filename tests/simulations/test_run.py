@@ -1,6 +1,7 @@
 """The command line: misspelt words are named with the nearest right one, without a traceback."""
 
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -65,5 +66,17 @@ def test_a_run_prints_its_figures_and_its_folder(
     *_, figures, last = capsys.readouterr().out.splitlines()
     assert figures.startswith("accuracy 0.")
     assert "target 0.945 not reached" in figures
-    assert last == str(folder)
+    assert last == os.path.relpath(folder)
     assert (folder / "summary.json").is_file()
+
+
+def test_the_folder_of_a_run_tells_its_overrides(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ["num_nodes=4", "horizon_s=8", "num_evaluations=8", "seed=2"]
+    monkeypatch.setattr(sys, "argv", ["simulations.run", *arguments])
+    main()
+    folder = "runs/deepedge_digits_x16_none/horizon_s=8,num_evaluations=8,num_nodes=4/seed2"
+    assert (tmp_path / folder / "summary.json").is_file()
+    assert capsys.readouterr().out.splitlines()[-1] == f"{folder}"

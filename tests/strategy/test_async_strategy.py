@@ -1,12 +1,24 @@
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pytest
-from flwr.app import ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
+from flwr.app import (
+    Array,
+    ArrayRecord,
+    ConfigRecord,
+    Context,
+    Error,
+    Message,
+    MetricRecord,
+    RecordDict,
+)
+from flwr.clientapp.typing import ClientAppCallable
 
 from deepedge_flwr import DeepEdge, FedBuff
-from tests.numpy_app import arrays, fleet, follow_target, vector, virtual_grid
+from deepedge_flwr.simulation import HorizonReached, InProcessGrid, VirtualGrid
+from tests.numpy_app import arrays, deepedge_mod, fleet, follow_target, vector, virtual_grid
 
 
 def run(app: Any, *step_times_s: float, num_rounds: int = 4, **options: Any) -> tuple[Any, Any]:
@@ -99,6 +111,158 @@ def test_a_fleet_that_is_broken_throughout_ends_the_run(kind: str, messages: Any
     assert vector(result.arrays) == [0.0]
     assert grid.clock.now_s() == pytest.approx(500, abs=1)
     assert any("No update was accepted for 500 s" in message for message in messages())
+
+
+@pytest.mark.parametrize("strategy", [FedBuff(buffer_size=1), DeepEdge(buffer_size=1)])
+@pytest.mark.parametrize(
+    ("timeout_s", "step_s"), [(100, 7.3), (60, 3.3), (1000, 31.7), (3600, 171.3)]
+)
+def test_a_run_ends_one_timeout_after_its_last_update(
+    strategy: Any, timeout_s: float, step_s: float, messages: Any
+) -> None:
+    def fail_after_three(message: Message, content: RecordDict) -> Message:
+        if int(message.content["config"]["deepedge.dispatch-index"]) < 3:
+            return Message(content, reply_to=message)
+        return Message(Error(2, "out of memory"), reply_to=message)
+
+    app = follow_target([1.0] * 3, reply=fail_after_three, mods=[deepedge_mod()])
+    grid = virtual_grid(app, fleet(*[step_s] * 3))
+    result = strategy.start(grid, arrays([0.0]), num_rounds=1000, timeout=timeout_s)
+    replies = grid.ledger.of("reply")
+    assert len(replies) == len(result.train_metrics_clientapp) == 9
+    assert grid.clock.now_s() == pytest.approx(replies[-1].time_s + timeout_s, rel=1e-12)
+    assert any(f"No update was accepted for {timeout_s} s" in message for message in messages())
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        FedBuff(buffer_size=1, server_learning_rate=4),
+        DeepEdge(buffer_size=1, server_learning_rate=4),
+        DeepEdge(buffer_size=1, server_learning_rate=4, averaging=0),
+    ],
+)
+def test_an_update_beyond_the_models_numbers_is_dropped(
+    strategy: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Node 1 goes half way to 3e38, four times that is no float32; node 2 stays where it is."""
+    app = follow_target([3e38, 0.0])
+    initial = ArrayRecord({"w": Array(np.zeros(2, np.float32))})
+    seen: list[list[float]] = []
+    result = strategy.start(
+        virtual_grid(app, fleet(1.0, 1.3), follows_plans=False), initial, num_rounds=6,
+        evaluate_fn=lambda _version, record: seen.append(vector(record)),
+    )  # fmt: skip
+    assert seen == [[0.0, 0.0]] * 7
+    assert sorted(result.train_metrics_clientapp) == [1, 2, 3, 4, 5, 6]
+    errors = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
+    assert "Version 1 would not be finite: its updates are dropped" in errors
+    assert 0 < len(errors) < 6
+
+
+class LosesAnswers(VirtualGrid):
+    """A grid that never delivers what node 2 answers to an evaluation."""
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        return [
+            reply
+            for reply in super().pull_messages(message_ids)
+            if reply.metadata.message_type == "train" or reply.metadata.src_node_id != 2
+        ]
+
+
+def test_a_node_that_never_answers_does_not_cost_the_others_answers() -> None:
+    app = follow_target([1.0] * 3)
+    grid = LosesAnswers(InProcessGrid(app, 3), fleet(1.0, 1.0, 1.0), num_steps=1)
+    strategy = FedBuff(buffer_size=3, fraction_evaluate=1.0, evaluate_every=4)
+    result = strategy.start(grid, arrays([0.0]), num_rounds=8, timeout=50)
+    metrics = result.evaluate_metrics_clientapp
+    # The mean of nodes 1 and 3, whose partitions are 0 and 2; each evaluated both versions.
+    assert {v: record["accuracy"] for v, record in metrics.items()} == {4: 1.0, 8: 1.0}
+    # 8 rounds of 1 s, one of them after an evaluation of 1 s, and the wait for the last answer.
+    assert grid.clock.now_s() == pytest.approx(8 + 1 + 50, abs=1.1)
+
+
+def test_the_others_answers_are_there_before_the_run_has_ended() -> None:
+    """Version 2 is evaluated at 2 s; by version 6, at about 7 s, 4 s are over."""
+    app = follow_target([1.0] * 3)
+    grid = LosesAnswers(InProcessGrid(app, 3), fleet(1.0, 1.0, 1.0), num_steps=1, horizon_s=9.5)
+    filed: list[list[int]] = []
+
+    class Filing(FedBuff):
+        def aggregate_evaluate(
+            self, server_round: int, replies: Iterable[Message]
+        ) -> MetricRecord | None:
+            replies = list(replies)
+            filed.append([server_round, *sorted(reply.metadata.src_node_id for reply in replies)])
+            return super().aggregate_evaluate(server_round, replies)
+
+    strategy = Filing(buffer_size=3, fraction_evaluate=1.0, evaluate_every=2)
+    with pytest.raises(HorizonReached):
+        strategy.start(grid, arrays([0.0]), num_rounds=100, timeout=4)
+    assert filed == [[2, 1, 3]]
+
+
+def test_answers_that_take_longer_than_the_next_evaluation_still_count() -> None:
+    """Six versions take 2 s, node 1 answers for version 2 when version 4 is evaluated already."""
+    result, grid = run(
+        follow_target([1.0] * 4), 1, 1, 1, 1, num_rounds=6, fraction_evaluate=0.01, evaluate_every=2
+    )
+    metrics = result.evaluate_metrics_clientapp
+    assert {v: record["accuracy"] for v, record in metrics.items()} == {2: 0.0, 4: 1.0, 6: 2.0}
+    answers = {row.version: row.time_s for row in grid.ledger.of("answer")}
+    sent = {row.message_id: row for row in grid.ledger.of("dispatch")}
+    assert answers[2] > min(row.time_s for row in sent.values() if row.version == 5)
+
+
+def test_a_round_that_nobody_answers_has_no_metrics() -> None:
+    class Silent(VirtualGrid):
+        def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+            replies = super().pull_messages(message_ids)
+            return [reply for reply in replies if reply.metadata.message_type == "train"]
+
+    grid = Silent(InProcessGrid(follow_target([1.0] * 2), 2), fleet(1.0, 1.0))
+    strategy = FedBuff(buffer_size=2, fraction_evaluate=1.0, evaluate_every=1)
+    result = strategy.start(grid, arrays([0.0]), num_rounds=3, timeout=50)
+    assert result.evaluate_metrics_clientapp == {}
+    assert sorted(result.train_metrics_clientapp) == [1, 2, 3]
+
+
+def test_answers_to_evaluations_are_not_updates() -> None:
+    result, grid = run(
+        follow_target([1.0] * 4), 1, 1, 1, 1, num_rounds=8, fraction_evaluate=0.5, evaluate_every=4
+    )
+    assert sorted(result.evaluate_metrics_clientapp) == [4, 8]
+    assert [row.node_id for row in grid.ledger.of("answer")] == [1, 2, 3, 4]
+    evaluated = {row.message_id for row in grid.ledger.of("answer")}
+    assert evaluated.isdisjoint({row.message_id for row in grid.ledger.of("reply")})
+
+
+def test_a_small_fraction_is_one_node() -> None:
+    _, grid = run(
+        follow_target([1.0] * 4), 1, 1, 1, 1, num_rounds=6, fraction_evaluate=0.01, evaluate_every=2
+    )
+    assert [row.node_id for row in grid.ledger.of("answer")] == [1, 2, 3]
+
+
+def test_a_fraction_of_zero_is_no_node() -> None:
+    result, grid = run(follow_target([1.0] * 2), 1, 1, num_rounds=6, evaluate_every=1)
+    assert grid.ledger.of("answer") == []
+    assert result.evaluate_metrics_clientapp == {}
+
+
+def test_nodes_that_fail_to_evaluate_are_logged(messages: Any) -> None:
+    def refuse(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
+        if message.metadata.message_type == "evaluate" and context.node_id != 2:
+            raise RuntimeError("no test data")
+        return call_next(message, context)
+
+    result, _ = run(
+        follow_target([1.0] * 3, mods=[refuse]), 1, 1, 1,
+        num_rounds=2, fraction_evaluate=1.0, evaluate_every=2,
+    )  # fmt: skip
+    assert result.evaluate_metrics_clientapp[2]["accuracy"] == 1.0
+    assert any("2 nodes failed to evaluate version 2" in message for message in messages())
 
 
 def test_evaluation_on_nodes_does_not_stop_training() -> None:

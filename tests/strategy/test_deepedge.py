@@ -1,11 +1,14 @@
 import itertools
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from flwr.app import Context, Message
+from flwr.clientapp.typing import ClientAppCallable
 
 from deepedge_flwr import DeepEdge
-from deepedge_flwr.simulation import ServiceSpec
+from deepedge_flwr.simulation import InProcessGrid, ServiceSpec, VirtualGrid
 from tests.numpy_app import arrays, deepedge_mod, fleet, follow_target, vector, virtual_grid
 
 
@@ -52,7 +55,7 @@ def test_participation_correction_removes_the_bias_to_fast_nodes() -> None:
     app = follow_target([1.0] * 5 + [-1.0] * 5, num_steps=1)
 
     def answer(participation_exponent: float) -> float:
-        grid = virtual_grid(app, fleet(*[1.0] * 5, *[10.3] * 5))
+        grid = virtual_grid(app, fleet(*[1.0] * 5, *[10.3] * 5), follows_plans=False)
         strategy = DeepEdge(
             participation_exponent=participation_exponent, staleness_exponent=0, averaging=0.99,
             server_learning_rate=0.05, buffer_size=2,
@@ -76,6 +79,51 @@ def test_equal_fleet_is_synchronous() -> None:
     assert len({round(t, 3) for t in arrivals}) == 5
 
 
+def test_no_step_is_sent_beyond_max_steps_not_even_the_first() -> None:
+    app = follow_target([1.0] * 3, mods=[deepedge_mod()])
+    grid = virtual_grid(app, fleet(1.0, 2.0, 4.0))
+    DeepEdge(max_steps=1).start(grid, arrays([0.0]), num_rounds=5)
+    assert {steps for taken in planned_steps(grid).values() for steps in taken} == {1}
+
+
+def test_a_fleet_with_a_modless_node_is_not_synchronous() -> None:
+    """The mod tells of four equal nodes; the fifth, 16 times slower, must not be waited for."""
+    mod = deepedge_mod()
+
+    def all_but_node_5(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
+        if context.node_id == 5:
+            return call_next(message, context)
+        return mod(message, context, call_next)
+
+    app = follow_target([1.0] * 5, mods=[all_but_node_5])
+    grid = virtual_grid(app, fleet(1.0, 1.0, 1.0, 1.0, 16.0), follows_plans=False)
+    DeepEdge(max_steps=1).start(grid, arrays([0.0]), num_rounds=60)
+    assert {row.node_id for row in grid.ledger.of("reply")} == {1, 2, 3, 4, 5}
+    fast = [row for row in grid.ledger.of("compute") if row.node_id == 1]
+    gaps = [b.time_s - (a.time_s + a.value) for a, b in itertools.pairwise(fast)]
+    assert max(gaps) < 1e-6
+
+
+class Shrinking(VirtualGrid):
+    """A grid of which only two nodes are left after 20 s."""
+
+    def get_node_ids(self) -> Iterable[int]:
+        nodes = list(super().get_node_ids())
+        return nodes if self.clock.now_s() < 20 else nodes[:2]
+
+
+def test_a_buffer_larger_than_what_is_left_of_the_fleet_is_as_large_as_that() -> None:
+    app = follow_target([1.0] * 6, mods=[deepedge_mod()])
+    grid = Shrinking(InProcessGrid(app, 6), fleet(*[1.0] * 6))
+    strategy = DeepEdge(buffer_size=6, max_steps=1)
+    result = strategy.start(grid, arrays([0.0]), num_rounds=60, timeout=100)
+    updates = [result.train_metrics_clientapp[v]["num-updates"] for v in range(1, 61)]
+    assert (updates[0], updates[-1]) == (6, 2)
+    assert vector(result.arrays) == pytest.approx([1.0], abs=0.01)
+    # 20 s of rounds of 1 s, until 25 s before the list of nodes is refreshed, and rounds again.
+    assert grid.clock.now_s() < 70
+
+
 def test_unequal_fleet_never_waits() -> None:
     grid = virtual_grid(
         follow_target([1.0] * 5, mods=[deepedge_mod()]), fleet(1.0, 1.0, 1.0, 1.0, 16.0)
@@ -87,7 +135,7 @@ def test_unequal_fleet_never_waits() -> None:
 
 
 def test_default_buffer_is_a_fifth_of_the_fleet_and_eta_follows_it() -> None:
-    grid = virtual_grid(follow_target([1.0] * 10), fleet(*[1.0] * 10))
+    grid = virtual_grid(follow_target([1.0] * 10), fleet(*[1.0] * 10), follows_plans=False)
     strategy = DeepEdge(averaging=0)
     result = strategy.start(grid, arrays([0.0]), num_rounds=1)
     assert result.train_metrics_clientapp[1]["num-updates"] == 2
@@ -95,7 +143,7 @@ def test_default_buffer_is_a_fifth_of_the_fleet_and_eta_follows_it() -> None:
 
 
 def test_a_modless_app_runs_and_is_told_about_once(caplog: pytest.LogCaptureFixture) -> None:
-    grid = virtual_grid(follow_target([1.0] * 4), fleet(1.0, 2.0, 4.0, 8.0))
+    grid = virtual_grid(follow_target([1.0] * 4), fleet(1.0, 2.0, 4.0, 8.0), follows_plans=False)
     result = DeepEdge().start(grid, arrays([0.0]), num_rounds=60)
     assert vector(result.arrays) == pytest.approx([1.0], abs=0.1)
     told = [r for r in caplog.records if "sent no telemetry" in r.getMessage()]
@@ -124,17 +172,21 @@ def test_the_budget_gates_training() -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"latency_budget_s": -0.02}, r"latency_budget_s must be > 0, got -0.02"),
-        ({"buffer_size": 0}, "buffer_size must be > 0"),
+        ({"latency_budget_s": -0.02}, r"latency_budget_s must be > 0 and finite, got -0.02"),
+        ({"buffer_size": 0}, "buffer_size must be an integer >= 1, got 0"),
+        ({"buffer_size": 2.5}, "buffer_size must be an integer >= 1, got 2.5"),
+        ({"buffer_size": math.inf}, "buffer_size must be an integer >= 1, got inf"),
         ({"averaging": 1.0}, r"averaging must be in \[0, 1\)"),
-        ({"participation_exponent": -1}, "participation_exponent must be >= 0"),
+        ({"participation_exponent": -1}, "participation_exponent must be >= 0 and finite, got -1"),
+        ({"staleness_exponent": math.inf}, "staleness_exponent must be >= 0 and finite, got inf"),
         ({"rate_bound": 0.5}, "rate_bound must be >= 1"),
-        ({"max_steps": 0}, "max_steps must be >= 1"),
-        ({"first_steps": 0}, "first_steps must be >= 1"),
+        ({"max_steps": 0}, "max_steps must be an integer >= 1, got 0"),
+        ({"first_steps": 0}, "first_steps must be an integer >= 1, got 0"),
+        ({"first_steps": 2.5}, "first_steps must be an integer >= 1, got 2.5"),
         ({"smoothing": 0.0}, r"smoothing must be in \(0, 1\]"),
         ({"equal_spread": 0.9}, "equal_spread must be >= 1"),
         ({"compute_spread": 0}, "compute_spread > 0"),
-        ({"patience_cycles": 0}, "patience_cycles must be > 0"),
+        ({"patience_cycles": 0}, "patience_cycles must be > 0 and finite, got 0"),
     ],
 )
 def test_options_out_of_range_are_refused(options: dict[str, Any], text: str) -> None:
@@ -145,4 +197,4 @@ def test_options_out_of_range_are_refused(options: dict[str, Any], text: str) ->
 def test_buffer_larger_than_the_fleet_is_refused() -> None:
     grid = virtual_grid(follow_target([1.0] * 3), fleet(1.0, 1.0, 1.0))
     with pytest.raises(ValueError, match=r"buffer_size must be at most .* \(3\), got 7"):
-        DeepEdge(buffer_size=7).start(grid, arrays([0.0]))
+        DeepEdge(buffer_size=7).start(grid, arrays([0.0]), timeout=30)

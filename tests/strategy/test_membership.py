@@ -28,6 +28,32 @@ def test_a_node_that_left_is_not_ready_even_if_released() -> None:
     assert len(members) == 1
 
 
+def test_a_node_that_leaves_and_returns_with_work_is_not_ready() -> None:
+    members = connected(1, 2)
+    members.occupy(1)
+    members.update([2])
+    members.update([1, 2])
+    assert members.ready(0.0) == [2]
+    members.release(1)
+    assert members.ready(0.0) == [1, 2]
+
+
+def test_a_node_that_was_released_while_away_is_ready_when_it_returns() -> None:
+    members = connected(1, 2)
+    members.occupy(1)
+    members.update([2])
+    members.release(1)
+    members.update([1, 2])
+    assert members.ready(0.0) == [1, 2]
+
+
+def test_the_connected_nodes_are_those_of_the_last_refresh() -> None:
+    members = connected(1, 2)
+    members.occupy(2)
+    members.update([2, 3])
+    assert members.node_ids == {2, 3}
+
+
 def test_work_survives_a_refresh_of_the_list() -> None:
     members = connected(1, 2)
     members.occupy(1)

@@ -1,5 +1,6 @@
 """Tiny run directories, written by hand."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -55,7 +56,7 @@ def _write_run(path: Path, ledger: str = HEADER + EVENTS, **changes: Any) -> Pat
         "num_nodes": 2,
         "latency_budget_s": 0.05,
         "model_sha256": "0123456789abcdef",
-        "event_log_sha256": "fedcba9876543210",
+        "event_log_sha256": hashlib.sha256(str(path).encode()).hexdigest(),
     }
     path.mkdir(parents=True)
     (path / "summary.json").write_text(json.dumps(summary | changes), encoding="utf-8")

@@ -24,6 +24,16 @@ def test_runs_are_grouped_by_task_fleet_and_service(
     ]
 
 
+def test_the_same_run_in_two_folders_counts_once(
+    tmp_path: Path, write_scenario: Callable[..., Scenario]
+) -> None:
+    same = {"event_log_sha256": "fedcba9876543210"}
+    other = same | {"strategy": "fedavg", "label": "FedAvg"}
+    scenario = write_scenario(tmp_path, same, same, other)
+    assert [len(arm.runs) for arm in scenario.arms] == [1, 1]
+    assert not any("more than one run" in caution for caution in scenario.cautions)
+
+
 def test_reach_counts_the_limit_of_the_seeds_that_did_not() -> None:
     value = reach([1.0, None], [9.0, 5.0])
     assert (value.mean, value.low, value.high, value.reached, value.total) == (3.0, 1.0, 5.0, 1, 2)
