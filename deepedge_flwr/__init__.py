@@ -1,6 +1,14 @@
 """Capacity-aware, asynchronous and latency-safe federated learning for Flower."""
 
 from .client import DeepEdgeMod, local_steps
-from .strategy import AsyncStrategy, DeepEdge, FedBuff
+from .strategy import CA2FL, AsyncStrategy, DeepEdge, FedAsync, FedBuff
 
-__all__ = ["AsyncStrategy", "DeepEdge", "DeepEdgeMod", "FedBuff", "local_steps"]
+__all__ = [
+    "CA2FL",
+    "AsyncStrategy",
+    "DeepEdge",
+    "DeepEdgeMod",
+    "FedAsync",
+    "FedBuff",
+    "local_steps",
+]

@@ -113,8 +113,8 @@ class Update:
         The node.
     base_version : int
         Version of the model the node started from.
-    delta : Vector
-        Local model minus the model sent, shape [num_parameters].
+    base, delta : Vector
+        The model sent, and the local model minus it, shape [num_parameters].
     num_examples : float
         The node's weight in the objective.
     num_steps : int | None
@@ -123,6 +123,7 @@ class Update:
 
     node_id: int
     base_version: int
+    base: Vector
     delta: Vector
     num_examples: float
     num_steps: int | None = None

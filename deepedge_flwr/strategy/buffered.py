@@ -78,6 +78,10 @@ class BufferedHooks(Strategy):
     def weight(self, update: Update, staleness: int) -> float:
         """Return the weight of an update in the buffer."""
 
+    def direction(self, update: Update) -> Vector:
+        """Return what is buffered of an update: its delta, unless the algorithm says otherwise."""
+        return update.delta
+
     @abstractmethod
     def is_due(self, num_updates: int, now_s: float) -> bool:
         """Return whether a buffer of at least one update is to become a new version now."""
@@ -219,7 +223,7 @@ class BufferedHooks(Strategy):
             return
         staleness = self.version - update.base_version
         self._staleness_sum += staleness
-        self._buffer.add(update.delta, self.weight(update, staleness))
+        self._buffer.add(self.direction(update), self.weight(update, staleness))
         self.folded(update, now_s)
         metrics = reply.content.metric_records
         self._metrics.append(RecordDict({name: metrics[name] for name in metrics}))

@@ -55,6 +55,7 @@ def read_update(
     update = Update(
         node_id=dispatch.node_id,
         base_version=dispatch.model_version,
+        base=base,
         delta=delta,
         num_examples=_weight(reply.content, weighted_by_key),
         num_steps=num_steps,
