@@ -226,7 +226,7 @@ class AsyncStrategy(BufferedHooks):
         now_s = self._clock.now_s()
         moments = [
             self._exchange.in_flight.next_expiry_s(),
-            self._exchange.members.next_retry_s(),
+            self._exchange.members.next_retry_s(now_s),
             self.due_at_s(),
             self._last_update_s + self._timeout_s,
         ]

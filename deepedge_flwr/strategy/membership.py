@@ -59,6 +59,7 @@ class Membership:
         self._failures[node_id] = failures + 1
         self._retry_at_s[node_id] = now_s + min(longest_s, first_s * 2.0 ** min(failures, 16))
 
-    def next_retry_s(self) -> float | None:
-        """Return when the next free node stops backing off; None if none does."""
-        return min((t for n, t in self._retry_at_s.items() if n in self._free), default=None)
+    def next_retry_s(self, now_s: float) -> float | None:
+        """Return when the next free node stops backing off; None if none is backing off."""
+        later_s = (t for n, t in self._retry_at_s.items() if n in self._free and t > now_s)
+        return min(later_s, default=None)

@@ -66,14 +66,14 @@ def test_back_off_doubles_from_1_s_to_60_s_and_one_success_clears_it() -> None:
     waits_s = []
     for _ in range(8):
         members.failed(1, 100.0)
-        retry_at_s = members.next_retry_s()
+        retry_at_s = members.next_retry_s(100.0)
         assert retry_at_s is not None
         waits_s.append(retry_at_s - 100.0)
     assert waits_s == [1, 2, 4, 8, 16, 32, 60, 60]
     assert members.ready(159.9) == []
     assert members.ready(160.0) == [1]
     members.succeeded(1)
-    assert members.next_retry_s() is None
+    assert members.next_retry_s(0.0) is None
     assert members.ready(0.0) == [1]
 
 
@@ -81,4 +81,13 @@ def test_a_busy_node_has_nothing_to_retry() -> None:
     members = connected(1)
     members.failed(1, 0.0)
     members.occupy(1)
-    assert members.next_retry_s() is None
+    assert members.next_retry_s(0.0) is None
+
+
+def test_a_back_off_that_is_over_is_nothing_to_wait_for() -> None:
+    members = connected(1, 2)
+    members.failed(1, 0.0)
+    members.failed(2, 5.0)
+    assert members.next_retry_s(0.0) == 1.0
+    assert members.next_retry_s(1.0) == 6.0
+    assert members.next_retry_s(6.0) is None
