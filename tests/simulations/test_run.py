@@ -34,7 +34,7 @@ def test_an_unknown_strategy_ends_the_command() -> None:
 @pytest.mark.parametrize(
     ("argument", "error"),
     [
-        ("fleet=x61", "unknown fleet 'x61': did you mean 'x16'"),
+        ("fleet=tial", "unknown fleet 'tial': did you mean 'tail'"),
         ("num_node=3", "unknown config key 'num_node': did you mean 'num_nodes'"),
         ("seed", "cannot read override 'seed'"),
     ],
