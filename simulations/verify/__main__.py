@@ -14,7 +14,7 @@ def main() -> int:
     """Measure a topic; exit 1 if a bound is not met."""
     parser = argparse.ArgumentParser(prog="python -m simulations.verify", description=__doc__)
     parser.add_argument("topic", choices=sorted(TOPICS))
-    parser.add_argument("--quick", action="store_true", help="fewer seeds, shorter runs")
+    parser.add_argument("--quick", action="store_true", help="fewer seeds, a few minutes")
     parser.add_argument("--out", type=Path, default=Path("verify"), help="folder to write")
     arguments = parser.parse_args()
     claims = TOPICS[arguments.topic](arguments.quick)
