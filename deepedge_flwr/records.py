@@ -5,15 +5,22 @@ breaks Flower's differential-privacy mods); upwards the telemetry is a ConfigRec
 second MetricRecord aborts stock FedAvg).
 """
 
+import functools
 import hashlib
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, TypeVar
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.common.constant import SType
+from numpy.typing import NDArray
 
 from .core.types import Telemetry, TrainPlan, Vector
+
+Record = TypeVar("Record", ArrayRecord, ConfigRecord, MetricRecord)
 
 SERVER_ROUND = "server-round"
 DISPATCH_INDEX = "deepedge.dispatch-index"
@@ -28,6 +35,7 @@ _PLAN = {
     "deadline_s": "deepedge.deadline-s",
     "latency_budget_s": "deepedge.latency-budget-s",
 }
+_TELEMETRY = {name: name.replace("_", "-") for name in Telemetry.__slots__}
 
 
 def put_plan(config: ConfigRecord, plan: TrainPlan | None, dispatch_index: int) -> ConfigRecord:
@@ -58,17 +66,21 @@ def get_plan(content: RecordDict) -> TrainPlan | None:
 
 def get_config(content: RecordDict) -> Mapping[str, Any]:
     """Return the message's ConfigRecord, the telemetry aside; empty if it has none."""
-    # Flower's `content.config_records` builds a new dictionary of checked entries at every use.
     for name, record in content.items():
         if isinstance(record, ConfigRecord) and name != TELEMETRY:
             return record
     return {}
 
 
+def records_of(content: RecordDict, kind: type[Record]) -> list[Record]:
+    """Return the records of a kind in a message, in order."""
+    # Flower's `content.metric_records` builds a new dictionary of checked entries at every use.
+    return [record for record in content.values() if isinstance(record, kind)]
+
+
 def put_telemetry(content: RecordDict, telemetry: Telemetry) -> None:
     """Add a node's report to its reply."""
-    values = {field.replace("_", "-"): value for field, value in asdict(telemetry).items()}
-    content[TELEMETRY] = ConfigRecord(values)
+    content[TELEMETRY] = ConfigRecord({key: getattr(telemetry, f) for f, key in _TELEMETRY.items()})
 
 
 def get_telemetry(content: RecordDict) -> Telemetry | None:
@@ -93,6 +105,31 @@ def get_telemetry(content: RecordDict) -> Telemetry | None:
         raise ValueError(f"telemetry has the wrong fields: {error}") from error
 
 
+def encode_array(values: NDArray[Any]) -> Array:
+    """Return `Array(values)` of values in C order, the same bytes."""
+    shape, dtype = tuple(values.shape), str(values.dtype)
+    return Array(dtype, shape, SType.NUMPY, _npy_header(shape, dtype) + values.tobytes())
+
+
+def decode_array(array: Array) -> NDArray[Any]:
+    """Return `array.numpy()`, read-only and without a copy."""
+    header = _npy_header(array.shape, array.dtype)
+    if array.stype != SType.NUMPY or not array.data.startswith(header):
+        return array.numpy()
+    size = math.prod(array.shape)
+    return np.frombuffer(array.data, array.dtype, size, len(header)).reshape(array.shape)
+
+
+# A model's arrays have the same headers in every message, and numpy parses them slowly.
+@functools.lru_cache(maxsize=1024)
+def _npy_header(shape: tuple[int, ...], dtype: str) -> bytes:
+    """Return what `numpy.save` writes before the values of an array in C order."""
+    buffer, descr = BytesIO(), np.lib.format.dtype_to_descr(np.dtype(dtype))
+    header = {"shape": shape, "fortran_order": False, "descr": descr}
+    np.lib.format.write_array_header_1_0(buffer, header)
+    return buffer.getvalue()
+
+
 @dataclass(frozen=True, slots=True)
 class ModelLayout:
     """Names, shapes and dtypes of a model's arrays: how a vector becomes a model again.
@@ -113,7 +150,7 @@ class ModelLayout:
     @property
     def num_parameters(self) -> int:
         """Length of the model's vector."""
-        return sum(int(np.prod(shape)) for _, shape, _ in self.arrays)
+        return sum(math.prod(shape) for _, shape, _ in self.arrays)
 
     def to_vector(self, record: ArrayRecord) -> Vector:
         """Return a model as one float64 vector.
@@ -131,18 +168,18 @@ class ModelLayout:
                 f"arrays differ from the model's: {names[0]!r} is {got.get(names[0], 'missing')}, "
                 f"must be {wanted.get(names[0], 'absent')}"
             )
-        parts = [np.asarray(record[name].numpy(), np.float64).ravel() for name in wanted]
-        return np.concatenate(parts) if parts else np.zeros(0)
+        parts = [decode_array(record[name]).ravel() for name in wanted]
+        return np.concatenate(parts, dtype=np.float64) if parts else np.zeros(0)
 
     def to_record(self, vector: Vector) -> ArrayRecord:
         """Return the model that a vector stands for; integer arrays are rounded."""
         record, start = ArrayRecord(), 0
         for name, shape, dtype in self.arrays:
-            stop = start + int(np.prod(shape))
+            stop = start + math.prod(shape)
             values = vector[start:stop].reshape(shape)
             if np.issubdtype(np.dtype(dtype), np.integer):
                 values = np.rint(values)
-            record[name] = Array(np.asarray(values.astype(dtype)))
+            record[name] = encode_array(values.astype(dtype))
             start = stop
         return record
 
@@ -157,22 +194,25 @@ def count_bytes(content: RecordDict) -> int:
         if isinstance(record, ArrayRecord):
             total += sum(len(array.data) for array in record.values())
         else:
-            total += sum(_value_bytes(k, v) for k, v in record.items() if k != SIMULATED_DEVICE)
+            for key, value in record.items():
+                if key != SIMULATED_DEVICE:
+                    total += len(key.encode()) + _value_bytes(value)
     return total
 
 
-def _value_bytes(key: str, value: Any) -> int:
-    values = value if isinstance(value, list) else [value]
-    sizes = (len(v.encode()) if isinstance(v, str) else len(v) if isinstance(v, bytes) else 8
-             for v in values)  # fmt: skip
-    return len(key.encode()) + sum(sizes)
+def _value_bytes(value: Any) -> int:
+    if isinstance(value, list):
+        return sum(map(_value_bytes, value))
+    if isinstance(value, str):
+        return len(value.encode())
+    return len(value) if isinstance(value, bytes) else 8
 
 
 def model_sha256(record: ArrayRecord) -> str:
     """Fingerprint of a model: names, dtypes, shapes and bytes of its arrays, in name order."""
     digest = hashlib.sha256()
     for name in sorted(record):
-        array = np.ascontiguousarray(record[name].numpy())
+        array = np.ascontiguousarray(decode_array(record[name]))
         digest.update(f"{name}|{array.dtype}|{array.shape}|".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()

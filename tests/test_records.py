@@ -1,5 +1,6 @@
 """Plans and reports survive the way through Flower's records, and models that through a vector."""
 
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from deepedge_flwr.records import (
     TELEMETRY,
     ModelLayout,
     count_bytes,
+    decode_array,
+    encode_array,
     get_config,
     get_plan,
     get_telemetry,
@@ -22,6 +25,7 @@ from deepedge_flwr.records import (
     model_sha256,
     put_plan,
     put_telemetry,
+    records_of,
 )
 from deepedge_flwr.simulation import InProcessGrid
 
@@ -118,6 +122,70 @@ def test_a_report_that_makes_no_sense_is_an_error(change: dict[str, Any], messag
     content[TELEMETRY] = ConfigRecord({k: v for k, v in values.items() if v is not None})
     with pytest.raises(ValueError, match=message):
         get_telemetry(content)
+
+
+def test_the_records_of_a_kind_keep_their_order() -> None:
+    first, second = MetricRecord({"a": 1}), MetricRecord({"b": 2})
+    content = RecordDict({"m": first, "config": ConfigRecord({"lr": 0.1}), "n": second})
+    assert records_of(content, MetricRecord) == [first, second]
+    assert records_of(content, ArrayRecord) == []
+
+
+# Arrays -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.arange(6, dtype=np.float32).reshape(2, 3) / 7,
+        np.array([1 / 3, -0.0, np.inf]),
+        np.array([1, -2], ">i4"),
+        np.array([True, False]),
+        np.array(3, np.int64),
+        np.zeros((2, 0, 3), np.float16),
+    ],
+)
+def test_an_array_is_encoded_and_decoded_as_by_flower(values: NDArray[Any]) -> None:
+    assert encode_array(values) == Array(values)
+    decoded = decode_array(Array(values))
+    assert (decoded.dtype, decoded.shape) == (values.dtype, values.shape)
+    assert decoded.tobytes() == values.tobytes()
+
+
+def test_a_decoded_array_shares_the_message_s_bytes_and_cannot_change_them() -> None:
+    array = Array(np.zeros(3))
+    assert np.shares_memory(decode_array(array), np.frombuffer(array.data, np.uint8))
+    with pytest.raises(ValueError, match="read-only"):
+        decode_array(array)[0] = 1.0
+
+
+def test_columns_in_a_row_are_decoded_too() -> None:
+    values = np.asfortranarray(np.arange(6.0).reshape(2, 3))
+    assert decode_array(Array(values)).tolist() == values.tolist()
+
+
+def pickled(values: NDArray[Any]) -> bytes:
+    buffer = BytesIO()
+    np.save(buffer, values, allow_pickle=True)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (Array("float64", (3,), "numpy.ndarray", Array(np.zeros(3)).data[:-8]), "buffer"),
+        (Array("float64", (3,), "numpy.ndarray", b"garbage"), "pickle"),
+        (Array("object", (1,), "numpy.ndarray", pickled(np.array([None]))), "OBJECT"),
+    ],
+)
+def test_garbled_bytes_are_an_error(array: Array, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        decode_array(array)
+
+
+def test_a_foreign_serialisation_is_flower_s_error() -> None:
+    with pytest.raises(TypeError, match="Unsupported serialization type"):
+        decode_array(Array("float64", (1,), "pickle", Array(np.zeros(1)).data))
 
 
 # Models -----------------------------------------------------------------------------------

@@ -225,8 +225,8 @@ class BufferedHooks(Strategy):
         self._staleness_sum += staleness
         self._buffer.add(self.direction(update), self.weight(update, staleness))
         self.folded(update, now_s)
-        metrics = reply.content.metric_records
-        self._metrics.append(RecordDict({name: metrics[name] for name in metrics}))
+        records = reply.content.items()
+        self._metrics.append(RecordDict({n: r for n, r in records if isinstance(r, MetricRecord)}))
 
     def _advance(self) -> tuple[ArrayRecord, MetricRecord]:
         """Turn the buffer into a new version."""

@@ -1,13 +1,12 @@
 """From a reply to an update the model may trust, or to the reason why not."""
 
 import re
-from collections.abc import Mapping
 
 import numpy as np
-from flwr.app import ArrayRecord, Message, RecordDict
+from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
 
 from ..core.types import Dispatch, Telemetry, Update, Vector
-from ..records import ModelLayout, get_telemetry
+from ..records import ModelLayout, get_telemetry, records_of
 
 
 class BadReply(Exception):
@@ -64,14 +63,14 @@ def read_update(
 
 
 def _only_arrays(content: RecordDict) -> ArrayRecord:
-    records = list(content.array_records.values())
+    records = records_of(content, ArrayRecord)
     if len(records) != 1:
         raise BadReply(f"the reply has {len(records)} ArrayRecords, it must have exactly one")
     return records[0]
 
 
 def _weight(content: RecordDict, key: str) -> float:
-    metrics: list[Mapping[str, object]] = list(content.metric_records.values())
+    metrics = records_of(content, MetricRecord)
     value = next((record[key] for record in metrics if key in record), None)
     if value is None:
         raise BadReply(f"the reply's metrics lack {key!r}, the weight of the node's update")
