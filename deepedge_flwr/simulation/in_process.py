@@ -4,7 +4,7 @@ import copy
 from collections.abc import Iterable
 from typing import Any
 
-from flwr.app import Context, Error, Message, RecordDict
+from flwr.app import Array, Context, Error, Message, RecordDict
 from flwr.app.user_config import UserConfig
 from flwr.clientapp import ClientApp
 from flwr.common.constant import ErrorCode
@@ -89,7 +89,7 @@ class InProcessGrid(Grid):
         context = self._context(node_id)
         try:
             # A wire hands out copies too: what a client changes must stay its own.
-            reply: Any = self._client_app(copy.deepcopy(message), context)
+            reply: Any = self._client_app(_own_message(message), context)
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             return _error(message, ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason)
@@ -100,10 +100,31 @@ class InProcessGrid(Grid):
         return reply
 
     def _context(self, node_id: int) -> Context:
-        # Deep: an app may change a record in place before it raises.
-        state = copy.deepcopy(self._states[node_id])
+        # A copy: an app may change a record in place before it raises.
+        state = _own_records(self._states[node_id])
         config: UserConfig = {"partition-id": node_id - 1, "num-partitions": self._num_nodes}
         return Context(run_id=1, node_id=node_id, node_config=config, state=state, run_config={})
+
+
+def _own_message(message: Message) -> Message:
+    """Return a copy; `copy.deepcopy` takes longer than a local step."""
+    twin = copy.copy(message)
+    twin.__dict__["_metadata"] = copy.copy(message.metadata)
+    if message.has_content():
+        twin.content = _own_records(message.content)
+    return twin
+
+
+def _own_records(content: RecordDict) -> RecordDict:
+    """Return a copy that shares only what cannot change: numbers, text and bytes."""
+    twin = content.copy()
+    for name, record in content.items():
+        own: Any = record.copy()
+        for key, value in record.items():
+            if isinstance(value, Array | list):
+                own[key] = copy.copy(value)
+        twin[name] = own
+    return twin
 
 
 def _error(message: Message, code: int, reason: str) -> Message:

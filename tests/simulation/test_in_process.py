@@ -1,6 +1,7 @@
 """The in-process grid: Flower's semantics of errors, states and node ids."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,6 +58,14 @@ def count_calls_in_place(message: Message, context: Context) -> Message:
     return _answer(message, int(str(record["n"])))
 
 
+def count_calls_in_a_list(message: Message, context: Context) -> Message:
+    """Count in the value that is there."""
+    record = context.state.metric_records.setdefault("calls", MetricRecord({"n": [0]}))
+    calls: Any = record["n"]
+    calls[0] += 1
+    return _answer(message, calls[0])
+
+
 def _answer(message: Message, calls: int) -> Message:
     if message.content.config_records["config"].get("fail"):
         raise RuntimeError("the battery is empty")
@@ -109,14 +118,14 @@ def test_an_unknown_node_becomes_an_error_reply() -> None:
     assert reply.error.reason == "there is no node 4"
 
 
-@pytest.mark.parametrize("train", [count_calls, count_calls_in_place])
+@pytest.mark.parametrize("train", [count_calls, count_calls_in_place, count_calls_in_a_list])
 def test_a_nodes_state_lasts_and_is_its_own(train: Train) -> None:
     grid = grid_of(train)
     replies = [ask(grid, node_id) for node_id in (1, 1, 2, 1)]
     assert [reply.content.metric_records["metrics"]["n"] for reply in replies] == [1, 2, 1, 3]
 
 
-@pytest.mark.parametrize("train", [count_calls, count_calls_in_place])
+@pytest.mark.parametrize("train", [count_calls, count_calls_in_place, count_calls_in_a_list])
 def test_an_exception_discards_the_change_of_state(train: Train) -> None:
     grid = grid_of(train)
     ask(grid, 1)
@@ -140,6 +149,26 @@ def test_what_a_client_changes_in_place_stays_its_own() -> None:
     assert arrays["w"].numpy().tolist() == [0.0, 0.0]
     assert list(sent.content) == ["config", "arrays", "extra"]
     assert dict(sent.content.config_records["config"]) == {"lr": 1}
+
+
+def test_what_a_client_changes_inside_a_value_stays_its_own() -> None:
+    def overwrite(message: Message, context: Context) -> Message:
+        message.content.array_records["arrays"]["w"].data = b""
+        message.content.config_records["config"]["rates"].append(9)  # type: ignore[union-attr]
+        message.content.metric_records["extra"]["n"].append(9)  # type: ignore[union-attr]
+        message.metadata.message_type = "train.changed"
+        return Message(RecordDict(), reply_to=message)
+
+    sent = to_node(1)
+    sent.content.config_records["config"]["rates"] = [1]
+    arrays = ArrayRecord({"w": Array(np.zeros(2))})
+    sent.content["arrays"], sent.content["extra"] = arrays, MetricRecord({"n": [1]})
+    (reply,) = grid_of(overwrite).send_and_receive([sent])
+    assert reply.has_content()
+    assert arrays["w"].numpy().tolist() == [0.0, 0.0]
+    assert sent.content.config_records["config"]["rates"] == [1]
+    assert sent.content.metric_records["extra"]["n"] == [1]
+    assert sent.metadata.message_type == "train"
 
 
 def test_create_message_is_flowers() -> None:
