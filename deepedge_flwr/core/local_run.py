@@ -88,7 +88,7 @@ class LocalRun:
             busy_s=self._busy_s,
             paused_s=self._paused_s,
             num_requests=len(latencies_s),
-            num_violations=int(np.sum(latencies_s > budget_s)),
+            num_violations=int(np.count_nonzero(latencies_s > budget_s)),
             service_p99_s=float(np.quantile(latencies_s, 0.99)) if len(latencies_s) else 0.0,
             device_id=device_id,
         )

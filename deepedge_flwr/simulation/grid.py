@@ -182,7 +182,7 @@ class VirtualGrid(Grid):
             node_id=device.node_id,
             message_id=job.message_id,
             version=job.version,
-            bytes_down=count_bytes(message.content),
+            bytes_down=job.bytes_down,
         )
         # Two messages of one node must not run at the same time: its state would be lost.
         if not device.waiting:

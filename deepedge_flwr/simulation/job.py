@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 import numpy as np
-from flwr.app import ConfigRecord, Message, RecordDict
+from flwr.app import ConfigRecord, Message
 
 from ..core.gate import Gate
 from ..core.local_run import LocalRun
@@ -48,6 +48,8 @@ class Job:
         Where the device stood when the job started.
     idle_from_s, idle_contention : float
         When the device's previous job ended, and the contention then.
+    bytes_down : int
+        Payload of the message.
     up_noise : float
         Noise of the upload.
     inner : Message
@@ -63,6 +65,7 @@ class Job:
     start: DeviceStart
     idle_from_s: float
     idle_contention: float
+    bytes_down: int
     up_noise: float
     inner: Message
 
@@ -143,8 +146,8 @@ class VirtualDevice:
         """Predict the job of a message and move the device's timeline to its end."""
         noise = np.random.default_rng((self._seed, self._index, self._num_jobs, 4))
         down_noise, up_noise = noise.standard_normal(2)
-        num_bytes = count_bytes(message.content)
-        receipt_s = sent_at_s + self.spec.link.transfer_s(num_bytes, "down", float(down_noise))
+        bytes_down = count_bytes(message.content)
+        receipt_s = sent_at_s + self.spec.link.transfer_s(bytes_down, "down", float(down_noise))
         start = self._start(max(receipt_s, self._free_at_s))
         may_plan = self._follows_plans and is_train(message)
         plan = get_plan(message.content) if may_plan else None
@@ -159,6 +162,7 @@ class VirtualDevice:
             start=start,
             idle_from_s=self._free_at_s,
             idle_contention=self._contention,
+            bytes_down=bytes_down,
             up_noise=float(up_noise),
             inner=self._inner_message(message, start, inner_node_id),
         )
@@ -204,11 +208,12 @@ class VirtualDevice:
         return TrainPlan(num_steps=self._num_steps if is_train(message) else self._evaluate_steps)
 
     def _inner_message(self, message: Message, start: DeviceStart, inner_node_id: int) -> Message:
-        content = RecordDict(dict(message.content))
-        for name, record in message.content.config_records.items():
-            content[name] = ConfigRecord(dict(record))
-        if (config := next(iter(content.config_records.values()), None)) is not None:
-            config[SIMULATED_DEVICE] = device_to_json(self.spec, start)
+        content = message.content.copy()
+        for name, record in message.content.items():
+            if isinstance(record, ConfigRecord):
+                content[name] = config = record.copy()
+                config[SIMULATED_DEVICE] = device_to_json(self.spec, start)
+                break
         return Message(content, inner_node_id, message.metadata.message_type)
 
     def _log_idle(self, start_s: float, end_s: float, contention: float, ledger: RunLedger) -> None:

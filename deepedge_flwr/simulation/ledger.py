@@ -4,7 +4,7 @@ import csv
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,8 @@ class RunLedger:
         """Fingerprint of all rows, exact to the last bit of every time."""
         digest = hashlib.sha256()
         for row in self.rows:
-            digest.update(repr(asdict(row)).encode())
+            values = {column: getattr(row, column) for column in COLUMNS}
+            digest.update(repr(values).encode())
         return digest.hexdigest()
 
     def write_csv(self, path: Path | str) -> None:

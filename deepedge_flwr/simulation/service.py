@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BLOCK = 1024
+_NONE: NDArray[np.float64] = np.zeros(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,17 +100,19 @@ def serve(
     training : bool
         Whether the device trains throughout the interval.
     """
-    first = max(0, math.ceil(start_s / spec.period_s - _phase(seed)))
-    stop = max(first, math.ceil(end_s / spec.period_s - _phase(seed)))
-    index = np.arange(first, stop)
-    times_s = np.asarray((index + _phase(seed)) * spec.period_s, np.float64)
+    phase, at_end = _phase(seed), spec.contention(contention, end_s - start_s, training)
+    first = max(0, math.ceil(start_s / spec.period_s - phase))
+    stop = math.ceil(end_s / spec.period_s - phase)
+    if stop <= first:
+        return ServiceInterval(times_s=_NONE, latencies_s=_NONE, contention=at_end)
+    times_s = np.asarray((np.arange(first, stop) + phase) * spec.period_s, np.float64)
     decay = np.exp(-(times_s - start_s) / spec.contention_s)
     level = 1 - (1 - contention) * decay if training else contention * decay
     noise = np.exp(spec.jitter * _noise(seed, first, stop))
     return ServiceInterval(
         times_s=times_s,
         latencies_s=spec.latency_s * (1 + (spec.slowdown - 1) * level) * noise,
-        contention=spec.contention(contention, end_s - start_s, training),
+        contention=at_end,
     )
 
 
@@ -119,8 +122,6 @@ def _phase(seed: tuple[int, int]) -> float:
 
 
 def _noise(seed: tuple[int, int], first: int, stop: int) -> NDArray[np.float64]:
-    if stop <= first:
-        return np.zeros(0)
     blocks = range(first // _BLOCK, (stop - 1) // _BLOCK + 1)
     joined = np.concatenate([_block(seed, block) for block in blocks])
     start = blocks[0] * _BLOCK

@@ -110,12 +110,12 @@ class SimulatedDevice:
 
     def num_requests(self, until_s: float) -> int:
         """Count the service's requests during the job and before `until_s`."""
-        return sum(int(np.sum(times_s < until_s)) for times_s in self._request_times_s)
+        return sum(int(np.count_nonzero(times_s < until_s)) for times_s in self._request_times_s)
 
     def num_violations(self, until_s: float) -> int:
         """Count those of them that took longer than the service's budget."""
         pairs = zip(self._request_times_s, self._violated, strict=True)
-        return sum(int(np.sum(violated & (times_s < until_s))) for times_s, violated in pairs)
+        return sum(int(np.count_nonzero(over & (times_s < until_s))) for times_s, over in pairs)
 
     def _advance(self, duration_s: float, training: bool) -> None:
         end_s = self._now_s + duration_s
@@ -137,7 +137,7 @@ class SimulatedDevice:
 
 def device_to_json(spec: DeviceSpec, start: DeviceStart) -> str:
     """Write down a device so that a client in another process can live through the same job."""
-    return json.dumps({"spec": asdict(spec), "start": asdict(start)})
+    return f'{{"spec": {_spec_to_json(spec)}, "start": {json.dumps(asdict(start))}}}'
 
 
 def simulated_device(message: Message, _context: Context) -> SimulatedDevice | None:
@@ -156,6 +156,12 @@ def simulated_device(message: Message, _context: Context) -> SimulatedDevice | N
     spec["link"] = LinkSpec(**spec["link"])
     spec["service"] = None if spec["service"] is None else ServiceSpec(**spec["service"])
     return SimulatedDevice(DeviceSpec(**spec), DeviceStart(**values["start"]))
+
+
+# The truth about a device is the same in every message, and `asdict` is slow.
+@functools.lru_cache(maxsize=1024)
+def _spec_to_json(spec: DeviceSpec) -> str:
+    return json.dumps(asdict(spec))
 
 
 def _step_noise(seed: tuple[int, int, int], step: int) -> float:

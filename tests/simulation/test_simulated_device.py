@@ -202,6 +202,12 @@ def test_json_is_plain_and_complete() -> None:
     assert values["spec"]["service"]["budget_s"] == 0.012
 
 
+def test_every_device_is_written_down_as_its_own() -> None:
+    slow, fast = spec(step_time_s=0.5), spec(step_time_s=0.25)
+    texts = [device_to_json(truth, START) for truth in (slow, fast, slow)]
+    assert [json.loads(text)["spec"]["step_time_s"] for text in texts] == [0.5, 0.25, 0.5]
+
+
 def test_outside_a_simulation_there_is_no_device() -> None:
     plain = Message(RecordDict({"config": ConfigRecord({"lr": 0.1})}), 3, "train")
     assert simulated_device(plain, CONTEXT) is None
