@@ -3,14 +3,22 @@
 import functools
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
 
+import numpy as np
 import torch
 from flwr.app import ArrayRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
+from numpy.typing import NDArray
 
 from deepedge_flwr import DeepEdgeMod, local_steps
-from deepedge_flwr.records import DISPATCH_INDEX, SERVER_ROUND
+from deepedge_flwr.records import (
+    DISPATCH_INDEX,
+    SERVER_ROUND,
+    decode_array,
+    encode_array,
+    get_config,
+    records_of,
+)
 from deepedge_flwr.simulation import simulated_device
 
 from .tasks.task import Task, train
@@ -54,10 +62,10 @@ def build_client_app(load: Callable[[], Task], num_steps: int, seed: int) -> Cli
     @app.train()
     def train_(message: Message, context: Context) -> Message:
         torch.set_num_threads(1)
-        task, config = load(), _config(message)
+        task, config = load(), get_config(message.content)
         node_index = int(context.node_config["partition-id"])
         index = int(config.get(DISPATCH_INDEX, config.get(SERVER_ROUND, 0)))
-        model = _model(task, message)
+        model = load_model(task, _arrays(message))
         loss = train(
             model,
             local_steps(Epoch(task.batches(node_index, seed, index), num_steps)),
@@ -65,7 +73,9 @@ def build_client_app(load: Callable[[], Task], num_steps: int, seed: int) -> Cli
             proximal_mu=float(config.get("proximal-mu", 0.0)),
         )
         metrics = {"num-examples": len(task.node_labels[node_index]), "train-loss": loss}
-        arrays = ArrayRecord(model.state_dict())
+        arrays = ArrayRecord()
+        for name, values in _scratch(task)[1].items():
+            arrays[name] = encode_array(values)
         content = RecordDict({"arrays": arrays, "metrics": MetricRecord({**metrics})})
         return Message(content, reply_to=message)
 
@@ -73,28 +83,33 @@ def build_client_app(load: Callable[[], Task], num_steps: int, seed: int) -> Cli
     def evaluate_(message: Message, context: Context) -> Message:
         task = load()
         node_index = int(context.node_config["partition-id"])
-        inputs = torch.tensor(task.node_inputs[node_index])
-        labels = torch.tensor(task.node_labels[node_index])
+        inputs = torch.from_numpy(task.node_inputs[node_index])
+        labels = torch.from_numpy(task.node_labels[node_index])
         with torch.no_grad():
-            hits = _model(task, message)(inputs).argmax(dim=1) == labels
+            hits = load_model(task, _arrays(message))(inputs).argmax(dim=1) == labels
         metrics = {"num-examples": len(labels), "accuracy": float(hits.float().mean())}
         return Message(RecordDict({"metrics": MetricRecord({**metrics})}), reply_to=message)
 
     return app
 
 
-def _config(message: Message) -> dict[str, Any]:
-    return dict(next(iter(message.content.config_records.values())))
-
-
-def _model(task: Task, message: Message) -> torch.nn.Sequential:
-    arrays = next(iter(message.content.array_records.values()))
-    model = _scratch_model(task)
-    model.load_state_dict(arrays.to_torch_state_dict())
+def load_model(task: Task, arrays: ArrayRecord) -> torch.nn.Sequential:
+    """Return the task's model with these weights; the next call overwrites it."""
+    model, weights = _scratch(task)
+    for name, values in weights.items():
+        np.copyto(values, decode_array(arrays[name]))
     return model
 
 
 @functools.lru_cache(maxsize=2)
-def _scratch_model(task: Task) -> torch.nn.Sequential:
-    """Return a model to overwrite: building one takes longer than a few local steps."""
-    return task.build_model(0)
+def _scratch(task: Task) -> tuple[torch.nn.Sequential, dict[str, NDArray[np.float32]]]:
+    """Return a model to overwrite, and its weights as arrays in the same memory.
+
+    Building one, or `load_state_dict`, takes longer than a few local steps.
+    """
+    model = task.build_model(0)
+    return model, {name: weight.numpy() for name, weight in model.state_dict().items()}
+
+
+def _arrays(message: Message) -> ArrayRecord:
+    return records_of(message.content, ArrayRecord)[0]

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from deepedge_flwr.simulation import Fleet, HorizonReached, ServiceSpec, VirtualGrid
 
-from .apps import build_client_app
+from .apps import build_client_app, load_model
 from .configuration import check_config
 from .engines import run_in_process, run_on_ray
 from .evaluator import GridEvaluator
@@ -195,6 +195,4 @@ class _Run:
             )
 
     def _accuracy(self, arrays: ArrayRecord) -> float:
-        model = self._task.build_model(0)
-        model.load_state_dict(arrays.to_torch_state_dict())
-        return self._task.accuracy(model)
+        return self._task.accuracy(load_model(self._task, arrays))

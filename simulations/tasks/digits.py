@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 from simulations.tasks.partition import partition_examples
 from simulations.tasks.task import Task
@@ -47,6 +46,9 @@ def load(
     Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning
     Repository, 1998; the test part of it, as in sklearn.datasets.load_digits.
     """
+    # Here, because it imports half of scipy, which the other tasks do without.
+    from sklearn.datasets import load_digits
+
     pixels, digits = load_digits(return_X_y=True)
     inputs = (pixels / MAX_PIXEL).astype(np.float32)
     labels = digits.astype(np.int64)

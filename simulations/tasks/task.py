@@ -110,10 +110,10 @@ class Task:
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(widths):
             # On the meta device a layer is made without drawing from the global generator.
-            linear = nn.Linear(fan_in, fan_out, device="meta").to_empty(device="cpu")
-            for parameter in linear.parameters():
+            linear = nn.Linear(fan_in, fan_out, device="meta")
+            for name, parameter in list(linear.named_parameters()):
                 uniform = rng.uniform(-1, 1, parameter.shape) / math.sqrt(fan_in)
-                parameter.data.copy_(torch.from_numpy(uniform))
+                setattr(linear, name, nn.Parameter(torch.tensor(uniform, dtype=parameter.dtype)))
             layers += [linear, nn.ReLU()]
         return nn.Sequential(*layers[:-1])
 
@@ -140,17 +140,14 @@ class Task:
         inputs = torch.from_numpy(self.node_inputs[node_index])
         labels = torch.from_numpy(self.node_labels[node_index])
         while True:
-            rows = torch.from_numpy(rng.integers(len(labels), size=BLOCK_BATCHES * self.batch_size))
-            yield from zip(
-                inputs.index_select(0, rows).split(self.batch_size),
-                labels.index_select(0, rows).split(self.batch_size),
-                strict=True,
-            )
+            for rows in rng.integers(len(labels), size=(BLOCK_BATCHES, self.batch_size)):
+                chosen = torch.from_numpy(rows)
+                yield inputs.index_select(0, chosen), labels.index_select(0, chosen)
 
     def accuracy(self, model: nn.Module) -> float:
         """Return the fraction of the test set that `model` classifies correctly."""
         with torch.no_grad():
-            predicted = model(torch.tensor(self.test_inputs)).argmax(dim=1).numpy()
+            predicted = model(torch.from_numpy(self.test_inputs)).argmax(dim=1).numpy()
         return float(np.mean(predicted == self.test_labels))
 
 
@@ -196,10 +193,11 @@ def train(
     if proximal_mu < 0:
         raise ValueError(f"proximal_mu must be >= 0, got {proximal_mu}: use 0 for FedAvg")
     weights = [parameter.detach() for parameter in model.parameters()]
+    layers = list(zip(weights[::2], weights[1::2], strict=True))
     received = [weight.clone() for weight in weights] if proximal_mu else []
     loss_sum, num_steps = torch.zeros(()), 0
     for inputs, labels in batches:
-        loss, gradients = _loss_and_gradients(weights, inputs, labels)
+        loss, gradients = _loss_and_gradients(layers, inputs, labels)
         for weight, origin in zip(weights, received, strict=False):
             weight.lerp_(origin, learning_rate * proximal_mu)
         for weight, gradient in zip(weights, gradients, strict=True):
@@ -210,10 +208,9 @@ def train(
 
 
 def _loss_and_gradients(
-    weights: list[Tensor], inputs: Tensor, labels: Tensor
+    layers: list[tuple[Tensor, Tensor]], inputs: Tensor, labels: Tensor
 ) -> tuple[Tensor, list[Tensor]]:
     """Backpropagate by hand: for models this small autograd's bookkeeping is most of the time."""
-    layers = list(zip(weights[::2], weights[1::2], strict=True))
     activations = [inputs]
     for weight, bias in layers[:-1]:
         activations.append(torch.addmm(bias, activations[-1], weight.t()).relu_())
@@ -221,11 +218,11 @@ def _loss_and_gradients(
     log_probabilities = torch.addmm(bias, activations[-1], weight.t()).log_softmax(dim=1)
     # The gradient of the mean cross-entropy by the logits is (softmax - one-hot) / batch size.
     delta = log_probabilities.exp()
-    delta.scatter_add_(1, labels[:, None], -torch.ones((len(labels), 1)))
+    delta.scatter_(1, labels[:, None], -1.0, reduce="add")
     delta /= len(labels)
     gradients: list[Tensor] = []
     for (weight, _), activation in zip(reversed(layers), reversed(activations), strict=True):
         gradients[:0] = [delta.t().mm(activation), delta.sum(dim=0)]
-        if activation is not inputs:
-            delta = delta.mm(weight).mul_(activation > 0)
+        if activation is not inputs:  # the sign of a ReLU's output is its derivative
+            delta = delta.mm(weight).mul_(activation.sign())
     return functional.nll_loss(log_probabilities, labels), gradients

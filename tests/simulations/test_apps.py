@@ -12,7 +12,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from deepedge_flwr.core.types import TrainPlan
 from deepedge_flwr.records import get_telemetry, put_plan
 from deepedge_flwr.simulation import InProcessGrid
-from simulations.apps import Epoch, build_client_app
+from simulations.apps import Epoch, build_client_app, load_model
 from simulations.tasks.task import Task, train
 
 SEED, NUM_STEPS = 3, 4
@@ -116,6 +116,14 @@ def test_the_proximal_term_of_fedprox(grid: InProcessGrid) -> None:
 def test_one_call_does_not_leak_into_the_next(grid: InProcessGrid) -> None:
     ask(grid, message(2, index=9))
     assert_same(ask(grid, message(1)), trained(NUM_STEPS, 0, 0)[0])
+
+
+def test_a_loaded_model_has_the_weights_and_is_overwritten_by_the_next() -> None:
+    first, second = (toy().build_model(seed).state_dict() for seed in (1, 2))
+    loaded = load_model(toy(), ArrayRecord(first))
+    assert all(torch.equal(value, first[name]) for name, value in loaded.state_dict().items())
+    assert load_model(toy(), ArrayRecord(second)) is loaded
+    assert all(torch.equal(value, second[name]) for name, value in loaded.state_dict().items())
 
 
 def test_evaluation_is_the_accuracy_on_the_nodes_own_examples(grid: InProcessGrid) -> None:
