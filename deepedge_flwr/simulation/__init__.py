@@ -14,6 +14,7 @@ from .grid import VirtualGrid
 from .in_process import InProcessGrid
 from .job import SimulationMismatch
 from .ledger import LedgerRow, RunLedger
+from .presence import Presence, Schedule, daily_windows
 from .service import ServiceSpec
 from .simulated_device import SimulatedDevice, simulated_device
 
@@ -24,13 +25,16 @@ __all__ = [
     "InProcessGrid",
     "LedgerRow",
     "LinkSpec",
+    "Presence",
     "RunLedger",
+    "Schedule",
     "ServiceSpec",
     "SimulatedDevice",
     "SimulationMismatch",
     "VirtualClock",
     "VirtualGrid",
     "build_fleet",
+    "daily_windows",
     "heavy_tail",
     "log_normal",
     "simulated_device",

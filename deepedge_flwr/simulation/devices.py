@@ -1,11 +1,13 @@
 """The truth about a simulated fleet. The server never sees it: it has to measure."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
+from .presence import Presence
 from .service import ServiceSpec
 
 Direction = Literal["up", "down"]
@@ -71,12 +73,15 @@ class DeviceSpec:
         Standard deviation of the logarithm of a step's time.
     service : ServiceSpec | None
         The latency-critical service beside training, if any.
+    presence : Presence | None
+        When it is on the network and how often it loses a job; None for always and never.
     """
 
     step_time_s: float
     link: LinkSpec
     step_jitter: float = 0.1
     service: ServiceSpec | None = None
+    presence: Presence | None = None
 
     def __post_init__(self) -> None:
         if not self.step_time_s > 0:
@@ -95,14 +100,20 @@ class Fleet:
         At least one.
     seed : int
         All randomness of the devices is a function of it, the device and the message index.
+    notice_s : float
+        Time after which the server notices that a device has gone. Flower's SuperLink takes 37.5
+        to 60 s: a heartbeat every 17.5 to 22.5 s, and two of them missed.
     """
 
     devices: tuple[DeviceSpec, ...]
     seed: int = 0
+    notice_s: float = 50.0
 
     def __post_init__(self) -> None:
         if not self.devices:
             raise ValueError("a fleet needs at least one device, got none")
+        if not 0 < self.notice_s < math.inf:
+            raise ValueError(f"fleet notice_s must be finite and > 0, got {self.notice_s}")
 
     def __len__(self) -> int:
         return len(self.devices)
@@ -116,12 +127,14 @@ class Fleet:
 
 def build_fleet(
     step_times_s: Sequence[float],
-    link: LinkSpec,
+    link: LinkSpec | Sequence[LinkSpec],
     *,
     seed: int = 0,
     step_jitter: float = 0.1,
     link_spread: float = 0.3,
     service: ServiceSpec | None = None,
+    presence: Presence | Sequence[Presence] | None = None,
+    notice_s: float = 50.0,
 ) -> Fleet:
     """Build a fleet from its step times.
 
@@ -129,8 +142,8 @@ def build_fleet(
     ----------
     step_times_s : Sequence[float]
         Median seconds per local step, one per device.
-    link : LinkSpec
-        The mean link.
+    link : LinkSpec | Sequence[LinkSpec]
+        The mean link, or one for each device.
     seed : int (default: 0)
         Seed of the fleet.
     step_jitter : float (default: 0.1)
@@ -139,19 +152,33 @@ def build_fleet(
         Log standard deviation between the devices' links, with mean factor 1.
     service : ServiceSpec | None (default: None)
         The service on every device.
+    presence : Presence | Sequence[Presence] | None (default: None)
+        The reliability of every device, or one for each.
+    notice_s : float (default: 50.0)
+        Time after which the server notices that a device has gone.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many links or presences as step times.
     """
+    links = [link] * len(step_times_s) if isinstance(link, LinkSpec) else link
+    presences = presence if isinstance(presence, Sequence) else [presence] * len(step_times_s)
     noise = np.random.default_rng((seed, 1)).standard_normal(len(step_times_s))
     factors = np.exp(link_spread * noise - link_spread**2 / 2)
     devices = tuple(
         DeviceSpec(
             step_time_s=float(step_time_s),
-            link=link.slowed(float(factor)),
+            link=own_link.slowed(float(factor)),
             step_jitter=step_jitter,
             service=service,
+            presence=own_presence,
         )
-        for step_time_s, factor in zip(step_times_s, factors, strict=True)
+        for step_time_s, own_link, factor, own_presence in zip(
+            step_times_s, links, factors, presences, strict=True
+        )
     )
-    return Fleet(devices, seed)
+    return Fleet(devices, seed, notice_s)
 
 
 def speed_classes(

@@ -8,12 +8,13 @@ from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
-from ..core.clock import WallClock
-from ..records import count_bytes, is_train
 from .clock import VirtualClock
 from .devices import Fleet
-from .job import Job, VirtualDevice
+from .inner_grid import InnerGrid
+from .job import Job, reply_bytes
 from .ledger import RunLedger
+from .listing import Listing
+from .virtual_device import VirtualDevice
 
 
 class VirtualGrid(Grid):
@@ -70,16 +71,16 @@ class VirtualGrid(Grid):
                 f"num_steps and evaluate_steps must be >= 1, got {num_steps} and {evaluate_steps}"
             )
         self.clock, self.ledger = VirtualClock(horizon_s), RunLedger()
-        self._grid, self._wall, self._reply_timeout_s = grid, WallClock(0.005), reply_timeout_s
+        self._grid, self._inner = grid, InnerGrid(grid, len(fleet), reply_timeout_s)
         devices = [
             VirtualDevice(fleet, i, num_steps, evaluate_steps, follows_plans)
             for i in range(len(fleet))
         ]
         self._devices = {device.node_id: device for device in devices}
-        self._inner_node_ids: dict[int, int] = {}
-        self._uploading: dict[str, Job] = {}
+        self._uploading: dict[str, tuple[Job, Message]] = {}
         self._arrived: dict[str, tuple[Job, Message, float, int]] = {}
         self._num_messages, self._newest_version = 0, 0
+        self._listing = Listing(self.clock, devices, self._give_up)
 
     def set_run(self, run: Run) -> None:
         """Pass the run on."""
@@ -102,13 +103,18 @@ class VirtualGrid(Grid):
         return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
 
     def get_node_ids(self) -> Iterable[int]:
-        """Return 1..N, once the inner grid has all its nodes."""
-        self._connect()
-        return list(self._devices)
+        """Return the nodes that the server believes connected; see `Listing.ask`."""
+        self._inner.connect()
+        return self._listing.ask()
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """Send messages; those to an unknown node are rejected with the id "", as on HttpGrid."""
-        self._connect()
+        """Send messages; those to an unknown node are rejected with the id "", as on HttpGrid.
+
+        A node that has gone is sent messages all the same: it gets them if it is back before the
+        server notices, otherwise they are answered with error 5 (NODE_UNAVAILABLE) then.
+        """
+        self._inner.connect()
+        self._listing.moved_on()
         pushed = list(messages)
         known = [m for m in pushed if m.metadata.dst_node_id in self._devices]
         # Callers list nodes in any order, some at random: the device's index decides ties.
@@ -122,7 +128,7 @@ class VirtualGrid(Grid):
         replies = []
         for message_id in [i for i in self._arrived if i in wanted]:
             job, reply, time_s, staleness = self._arrived.pop(message_id)
-            self._log_arrival(job, reply, time_s, staleness, late=False)
+            job.log_reply(self.ledger, reply, time_s, staleness, late=False)
             replies.append(reply)
         return replies
 
@@ -143,38 +149,21 @@ class VirtualGrid(Grid):
 
     def close(self) -> None:
         """Complete the ledger up to the present: late replies, unfinished jobs, idle services."""
-        for job in self._uploading.values():
-            job.log_unfinished(self.ledger, self.clock.now_s())
+        for job, _ in self._uploading.values():
+            job.log_unanswered(self.ledger, self.clock.now_s())
+            del self._devices[job.node_id].expected[job.message_id]
         self._uploading.clear()
         for job, reply, time_s, staleness in self._arrived.values():
-            self._log_arrival(job, reply, time_s, staleness, late=True)
+            job.log_reply(self.ledger, reply, time_s, staleness, late=True)
         self._arrived.clear()
         for device in self._devices.values():
             device.log_rest(self.ledger, self.clock.now_s())
-
-    def _connect(self) -> None:
-        """Wait for the inner grid's nodes: its server starts before they are registered."""
-        if self._inner_node_ids:
-            return
-        give_up_at_s = self._wall.now_s() + self._reply_timeout_s
-        while len(nodes := list(self._grid.get_nodes())) < len(self._devices):
-            if self._wall.now_s() > give_up_at_s:
-                raise RuntimeError(f"{len(nodes)} of {len(self._devices)} nodes connected")
-            self._wall.wait(0.1)
-        if len(nodes) > len(self._devices):
-            raise ValueError(
-                f"the grid has {len(nodes)} nodes but the fleet {len(self._devices)} devices: "
-                "they must be as many"
-            )
-        nodes.sort(key=lambda node: (node.registered_at, node.node_id))
-        ids = [node.node_id for node in nodes]
-        self._inner_node_ids = dict(zip(self._devices, ids, strict=True))
 
     def _push(self, message: Message) -> None:
         self._num_messages += 1
         message.metadata.__dict__["_message_id"] = f"message-{self._num_messages}"
         device = self._devices[message.metadata.dst_node_id]
-        job = device.accept(message, self.clock.now_s(), self._inner_node_ids[device.node_id])
+        job = device.accept(message, self.clock.now_s(), self._inner.node_ids[device.node_id - 1])
         self._newest_version = max(self._newest_version, job.version)
         self.ledger.add(
             self.clock.now_s(),
@@ -184,58 +173,58 @@ class VirtualGrid(Grid):
             version=job.version,
             bytes_down=job.bytes_down,
         )
-        # Two messages of one node must not run at the same time: its state would be lost.
-        if not device.waiting:
-            self._grid.push_messages([job.inner])
-        device.waiting.append(job)
-        self.clock.at(job.end_s, lambda: self._finish(device), order=(device.node_id,))
+        device.expected[job.message_id] = job
+        if job.starts:
+            # Two messages of one node must not run at the same time: its state would be lost.
+            if not device.waiting:
+                self._inner.train(job)
+            device.waiting.append(job)
+            self.clock.at(job.end_s, lambda: self._finish(device), order=(device.node_id,))
+        self._listing.follow(device, job)
 
     def _finish(self, device: VirtualDevice) -> None:
         """Take the real reply when its local run ends, and send it up the virtual link."""
         job = device.waiting.popleft()
-        reply = self._fetch(job)
+        reply = self._inner.fetch(job) if job.answers else None
         if device.waiting:
-            self._grid.push_messages([device.waiting[0].inner])
-        job.check(reply)
+            self._inner.train(device.waiting[0])
         device.log(job, self.ledger, job.end_s)
-        self._uploading[job.message_id] = job
-        up_s = device.spec.link.transfer_s(_reply_bytes(reply), "up", job.up_noise)
-        arrives_at_s = job.end_s + up_s
-        self.clock.at(arrives_at_s, lambda: self._arrive(job, reply), order=(device.node_id,))
+        if reply is not None:
+            job.check(reply)
+            self._uploading[job.message_id] = job, reply
+            up_s = device.spec.link.transfer_s(reply_bytes(reply), "up", job.up_noise)
+            self._upload(device, job, up_s)
+        elif job.noticed_at_s is not None:
+            job.log_unanswered(self.ledger, job.end_s)
 
-    def _arrive(self, job: Job, reply: Message) -> None:
-        del self._uploading[job.message_id]
+    def _upload(self, device: VirtualDevice, job: Job, up_s: float) -> None:
+        arrives_at_s = device.absences.transfer_end_s(job.end_s, up_s)
+        self.clock.at(arrives_at_s, lambda: self._arrive(device, job, up_s), (device.node_id,))
+
+    def _arrive(self, device: VirtualDevice, job: Job, up_s: float) -> None:
+        if job.noticed_at_s is not None:  # the server refuses a reply after its error
+            return
+        if device.absences.transfer_end_s(job.end_s, up_s) > self.clock.now_s():
+            # A later job took the device away meanwhile.
+            self._upload(device, job, up_s)
+            return
+        del device.expected[job.message_id]
+        _, reply = self._uploading.pop(job.message_id)
+        self._file(job, reply)
+
+    def _file(self, job: Job, reply: Message) -> None:
         staleness = self._newest_version - job.version
         self._arrived[job.message_id] = (job, reply, self.clock.now_s(), staleness)
 
-    def _fetch(self, job: Job) -> Message:
-        inner_id = job.inner.metadata.message_id
-        give_up_at_s = self._wall.now_s() + self._reply_timeout_s
-        while inner_id and self._wall.now_s() <= give_up_at_s:
-            for reply in self._grid.pull_messages([inner_id]):
-                answer = reply.error if reply.has_error() else reply.content
-                return Message(answer, reply_to=job.message)
-            self._wall.wait(0.1)
-        reason = f"no reply within {self._reply_timeout_s} s: does the ClientApp return a Message?"
-        return Message(Error(ErrorCode.REPLY_MESSAGE_UNAVAILABLE, reason), reply_to=job.message)
-
-    def _log_arrival(
-        self, job: Job, reply: Message, time_s: float, staleness: int, late: bool
-    ) -> None:
-        good = "reply" if is_train(job.message) else "answer"
-        self.ledger.add(
-            time_s,
-            "error" if reply.has_error() else "late" if late else good,
-            node_id=job.node_id,
-            message_id=job.message_id,
-            version=job.version,
-            bytes_up=_reply_bytes(reply),
-            staleness=staleness,
-            num_requests=job.run.num_requests(math.inf),
-            num_violations=job.run.num_violations(math.inf),
-            value=float(job.predicted.num_steps),
-        )
-
-
-def _reply_bytes(reply: Message) -> int:
-    return count_bytes(reply.content) if reply.has_content() else 0
+    def _give_up(self, device: VirtualDevice) -> None:
+        """Answer everything that a node has not, as the server does when it misses the node."""
+        now_s, expected, device.expected = self.clock.now_s(), device.expected, {}
+        for job in expected.values():
+            _, reply = self._uploading.pop(job.message_id, (job, None))
+            begun = device.absences.transfer_end_s(job.end_s, 0.0) < now_s
+            job.give_up(now_s, reply_bytes(reply) if reply is not None and begun else 0)
+            if job not in device.waiting:
+                job.log_unanswered(self.ledger, now_s)
+            reason = f"node {job.node_id} is no longer connected"
+            error = Error(ErrorCode.NODE_UNAVAILABLE, reason)
+            self._file(job, Message(error, reply_to=job.message))

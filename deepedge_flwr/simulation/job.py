@@ -1,34 +1,21 @@
-"""One message on one simulated device: when it starts, what it does, when it ends."""
+"""One message that a simulated device has accepted: what became of it."""
 
-from collections import deque
+import math
 from dataclasses import dataclass, replace
 
-import numpy as np
-from flwr.app import ConfigRecord, Message
+from flwr.app import Message
 
-from ..core.gate import Gate
-from ..core.local_run import LocalRun
-from ..core.types import Telemetry, TrainPlan
-from ..records import (
-    SERVER_ROUND,
-    SIMULATED_DEVICE,
-    count_bytes,
-    get_config,
-    get_plan,
-    get_telemetry,
-    is_train,
-)
-from .devices import Fleet
+from ..core.types import Telemetry
+from ..records import count_bytes, get_telemetry, is_train
 from .ledger import RunLedger
-from .service import serve
-from .simulated_device import DeviceStart, SimulatedDevice, device_to_json
+from .simulated_device import DeviceStart, SimulatedDevice
 
 
 class SimulationMismatch(RuntimeError):
     """A client did something else than the device model says; the run would not be exact."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Job:
     """A message that a virtual device has accepted.
 
@@ -54,6 +41,17 @@ class Job:
         Noise of the upload.
     inner : Message
         The message as the inner grid gets it.
+    starts : bool
+        False if the server notices, before the job could start, that the device has gone.
+    answers : bool
+        False if its local run is lost, or if the server gives it up before the upload can begin.
+        The client need not train then.
+    lost_at_s : float | None
+        When the device loses the job, if it does.
+    noticed_at_s : float | None
+        When the server noticed that the device had gone, if it did so before the reply arrived.
+    wasted_bytes_up : int
+        Size of a reply that was on its way then.
     """
 
     message: Message
@@ -68,6 +66,11 @@ class Job:
     bytes_down: int
     up_noise: float
     inner: Message
+    starts: bool = True
+    answers: bool = True
+    lost_at_s: float | None = None
+    noticed_at_s: float | None = None
+    wasted_bytes_up: int = 0
 
     @property
     def message_id(self) -> str:
@@ -76,8 +79,8 @@ class Job:
 
     @property
     def end_s(self) -> float:
-        """When the local run ends."""
-        return self.run.now_s()
+        """When the local run ends, or is lost."""
+        return self.run.now_s() if self.lost_at_s is None else self.lost_at_s
 
     def check(self, reply: Message) -> None:
         """Compare the client's report with the prediction.
@@ -106,135 +109,45 @@ class Job:
                 "local_steps() yields, and its mod must be DeepEdgeMod(device=simulated_device)"
             )
 
-    def log_unfinished(self, ledger: RunLedger, until_s: float) -> None:
-        """Write the service's requests during a job whose reply has not arrived."""
+    def log_reply(
+        self, ledger: RunLedger, reply: Message, time_s: float, staleness: int, late: bool
+    ) -> None:
+        """Write the arrival of the reply; one that says that the node had gone is written."""
+        if self.noticed_at_s is not None:
+            return
+        good = "reply" if is_train(self.message) else "answer"
         ledger.add(
-            until_s,
-            "unfinished",
+            time_s,
+            "error" if reply.has_error() else "late" if late else good,
             node_id=self.node_id,
             message_id=self.message_id,
-            num_requests=self.run.num_requests(until_s),
-            num_violations=self.run.num_violations(until_s),
+            version=self.version,
+            bytes_up=reply_bytes(reply),
+            staleness=staleness,
+            num_requests=self.run.num_requests(math.inf),
+            num_violations=self.run.num_violations(math.inf),
+            value=float(self.predicted.num_steps),
         )
 
+    def give_up(self, now_s: float, bytes_up: int) -> None:
+        """Note that the server expects no reply any more, and what was sent of it in vain."""
+        self.noticed_at_s, self.wasted_bytes_up = now_s, bytes_up
 
-class VirtualDevice:
-    """A device of the fleet and how far its own timeline has been decided.
-
-    Parameters
-    ----------
-    fleet : Fleet
-        The fleet.
-    index : int
-        Which of its devices.
-    num_steps, evaluate_steps : int
-        Local steps of a training message without a plan, and of any other message.
-    follows_plans : bool
-        Whether the client follows the plan in a message.
-    """
-
-    def __init__(
-        self, fleet: Fleet, index: int, num_steps: int, evaluate_steps: int, follows_plans: bool
-    ) -> None:
-        self.spec, self.node_id, self.waiting = fleet.devices[index], index + 1, deque[Job]()
-        self._seed, self._index = fleet.seed, index
-        self._num_steps, self._evaluate_steps = num_steps, evaluate_steps
-        self._follows_plans = follows_plans
-        self._num_jobs, self._free_at_s, self._contention = 0, 0.0, 0.0
-
-    def accept(self, message: Message, sent_at_s: float, inner_node_id: int) -> Job:
-        """Predict the job of a message and move the device's timeline to its end."""
-        noise = np.random.default_rng((self._seed, self._index, self._num_jobs, 4))
-        down_noise, up_noise = noise.standard_normal(2)
-        bytes_down = count_bytes(message.content)
-        receipt_s = sent_at_s + self.spec.link.transfer_s(bytes_down, "down", float(down_noise))
-        start = self._start(max(receipt_s, self._free_at_s))
-        may_plan = self._follows_plans and is_train(message)
-        plan = get_plan(message.content) if may_plan else None
-        run = SimulatedDevice(self.spec, start)
-        job = Job(
-            message=message,
+    def log_unanswered(self, ledger: RunLedger, until_s: float) -> None:
+        """Write the end of a job without a reply, and the service's requests so far."""
+        lost, served_s = self.noticed_at_s is not None, min(until_s, self.end_s)
+        ledger.add(
+            until_s if self.noticed_at_s is None else self.noticed_at_s,
+            "lost" if lost else "unfinished",
             node_id=self.node_id,
-            version=int(get_config(message.content).get(SERVER_ROUND, 0)),
-            planned=plan is not None,
-            predicted=_predict(plan or self._default_plan(message), run),
-            run=run,
-            start=start,
-            idle_from_s=self._free_at_s,
-            idle_contention=self._contention,
-            bytes_down=bytes_down,
-            up_noise=float(up_noise),
-            inner=self._inner_message(message, start, inner_node_id),
-        )
-        self._num_jobs += 1
-        self._free_at_s, self._contention = run.now_s(), run.contention
-        return job
-
-    def log(self, job: Job, ledger: RunLedger, until_s: float) -> None:
-        """Write what the device did for a job, as far as `until_s`."""
-        self._log_idle(job.idle_from_s, min(job.start.time_s, until_s), job.idle_contention, ledger)
-        for segment in job.run.segments:
-            if segment.start_s < until_s:
-                ledger.add(
-                    segment.start_s,
-                    segment.kind,
-                    node_id=self.node_id,
-                    message_id=job.message_id,
-                    value=min(segment.end_s, until_s) - segment.start_s,
-                )
-
-    def log_rest(self, ledger: RunLedger, until_s: float) -> None:
-        """Write what the device did after its last finished job, as far as `until_s`."""
-        for job in self.waiting:
-            self.log(job, ledger, until_s)
-            job.log_unfinished(ledger, until_s)
-        self._log_idle(self._free_at_s, until_s, self._contention, ledger)
-
-    def _start(self, time_s: float) -> DeviceStart:
-        contention = self._contention
-        if self.spec.service is not None:
-            idle_s = time_s - self._free_at_s
-            contention = self.spec.service.contention(contention, idle_s, training=False)
-        return DeviceStart(
-            seed=self._seed,
-            node_index=self._index,
-            job_index=self._num_jobs,
-            time_s=time_s,
-            contention=contention,
-            idle_s=time_s - self._free_at_s,
+            message_id=self.message_id,
+            version=self.version if lost else None,
+            bytes_up=self.wasted_bytes_up if lost else None,
+            num_requests=self.run.num_requests(served_s),
+            num_violations=self.run.num_violations(served_s),
         )
 
-    def _default_plan(self, message: Message) -> TrainPlan:
-        return TrainPlan(num_steps=self._num_steps if is_train(message) else self._evaluate_steps)
 
-    def _inner_message(self, message: Message, start: DeviceStart, inner_node_id: int) -> Message:
-        content = message.content.copy()
-        for name, record in message.content.items():
-            if isinstance(record, ConfigRecord):
-                content[name] = config = record.copy()
-                config[SIMULATED_DEVICE] = device_to_json(self.spec, start)
-                break
-        return Message(content, inner_node_id, message.metadata.message_type)
-
-    def _log_idle(self, start_s: float, end_s: float, contention: float, ledger: RunLedger) -> None:
-        if self.spec.service is None or end_s <= start_s:
-            return
-        seed = (self._seed, self._index)
-        served = serve(self.spec.service, seed, start_s, end_s, contention, training=False)
-        if len(served.latencies_s):
-            over = int(np.sum(served.latencies_s > self.spec.service.budget_s))
-            ledger.add(
-                start_s,
-                "idle",
-                node_id=self.node_id,
-                num_requests=len(served.latencies_s),
-                num_violations=over,
-                value=end_s - start_s,
-            )
-
-
-def _predict(plan: TrainPlan, device: SimulatedDevice) -> Telemetry:
-    run = LocalRun(plan, Gate.for_plan(plan), device)
-    for _ in run:
-        pass
-    return run.telemetry()
+def reply_bytes(reply: Message) -> int:
+    """Return the payload of a reply: an error has none."""
+    return count_bytes(reply.content) if reply.has_content() else 0

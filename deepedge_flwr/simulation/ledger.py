@@ -19,9 +19,11 @@ class LedgerRow:
         Virtual time (of the start, for intervals).
     kind : str
         `dispatch`, `compute`, `pause`, `reply` (to a training message), `answer` (to another
-        one), `error`, `late` (a reply nobody waited for),
-        `idle` (the service's requests outside training), `evaluate`, or `unfinished` (a job that
-        the end of the run cut off).
+        one), `error`, `late` (a reply nobody waited for), `lost` (when the server noticed that
+        the node had gone with a message), `unfinished` (a job that the end of the run cut off),
+        `idle` (the service's requests outside training), `absent` (the node was off the network),
+        or `evaluate`. A `dispatch` ends in exactly one of `reply`, `answer`, `error`, `late`,
+        `lost` and `unfinished`.
     node_id : int | None
         The node.
     message_id : str | None
@@ -29,7 +31,7 @@ class LedgerRow:
     version : int | None
         The model version involved.
     bytes_down, bytes_up : int | None
-        Payload sent to, and received from, the node.
+        Payload sent to the node, whether it was there or not, and sent by it.
     staleness : int | None
         Versions published since the model of this reply was sent.
     num_requests, num_violations : int | None
@@ -89,8 +91,8 @@ class RunLedger:
         return sum(self._totals[kind, column] for kind in chosen)
 
     def wasted_bytes(self) -> int:
-        """Bytes both ways of messages that ended in an error or in a reply nobody waited for."""
-        wasted = self.of("error", "late")
+        """Bytes both ways of messages that came to nothing: `error`, `late` and `lost`."""
+        wasted = self.of("error", "late", "lost")
         ids = {row.message_id for row in wasted}
         down = sum(row.bytes_down or 0 for row in self.of("dispatch") if row.message_id in ids)
         return down + sum(row.bytes_up or 0 for row in wasted)

@@ -15,7 +15,7 @@ COLUMNS = (
 )
 KINDS = {
     *("dispatch", "compute", "pause", "reply", "answer", "error", "late", "unfinished", "idle"),
-    "evaluate",
+    *("lost", "absent", "evaluate"),
 }
 
 Array = NDArray[np.float64]

@@ -20,8 +20,9 @@ from deepedge_flwr.simulation import (
     SimulationMismatch,
     simulated_device,
 )
-from deepedge_flwr.simulation.job import Job, VirtualDevice
+from deepedge_flwr.simulation.job import Job
 from deepedge_flwr.simulation.simulated_device import DeviceStart, Segment
+from deepedge_flwr.simulation.virtual_device import VirtualDevice
 
 LINK = LinkSpec(
     uplink_bytes_per_s=1000.0,
@@ -195,6 +196,7 @@ def test_rows_end_where_the_ledger_ends() -> None:
     busy, ledger = device(service=SERVICE), RunLedger()
     job = busy.accept(message(), 2.25, 1)
     busy.waiting.append(job)
+    busy.expected[job.message_id] = job
     busy.log_rest(ledger, 3.5)
     assert rows(ledger) == [
         (0.0, "idle", 3.0, 24),
@@ -205,7 +207,10 @@ def test_rows_end_where_the_ledger_ends() -> None:
 
 def test_a_job_that_has_not_started_leaves_only_its_idle_time() -> None:
     busy, ledger = device(service=SERVICE), RunLedger()
-    busy.waiting.append(busy.accept(message(), 2.25, 1))
+    job = busy.accept(message(), 2.25, 1)
+    busy.waiting.append(job)
+    busy.expected[job.message_id] = job
+
     busy.log_rest(ledger, 2.5)
     assert rows(ledger) == [(0.0, "idle", 2.5, 20), (2.5, "unfinished", None, 0)]
 

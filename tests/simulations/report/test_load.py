@@ -19,7 +19,7 @@ HEADER = ",".join(COLUMNS)
         (HEADER, "no 'evaluate' row"),
         (
             f"{HEADER}\n0,sleep,1,,,,,,,,",
-            r"line 2: kind 'sleep' is not supported, known are answer, compute",
+            r"line 2: kind 'sleep' is not supported, known are absent, answer, compute",
         ),
         (f"{HEADER}\nx,evaluate,,,,,,,,,1", "line 2: time_s must be a finite number, got 'x'"),
         (f"{HEADER}\n0,evaluate,,,,,,,,,", "line 2: value must be a finite number, got ''"),

@@ -1,0 +1,183 @@
+"""One simulated device: which messages it works on, when each starts, and when it ends."""
+
+from collections import deque
+from dataclasses import replace
+
+import numpy as np
+from flwr.app import ConfigRecord, Message
+
+from ..core.gate import Gate
+from ..core.local_run import LocalRun
+from ..core.types import Telemetry, TrainPlan
+from ..records import SERVER_ROUND, SIMULATED_DEVICE, count_bytes, get_config, get_plan, is_train
+from .absences import Absences
+from .devices import Fleet
+from .job import Job
+from .ledger import RunLedger
+from .presence import Presence
+from .service import serve
+from .simulated_device import DeviceStart, SimulatedDevice, device_to_json
+
+_NOTHING = Telemetry(num_steps=0, busy_s=0.0)
+
+
+class VirtualDevice:
+    """A device of the fleet and how far its own timeline has been decided.
+
+    Parameters
+    ----------
+    fleet : Fleet
+        The fleet.
+    index : int
+        Which of its devices.
+    num_steps, evaluate_steps : int
+        Local steps of a training message without a plan, and of any other message.
+    follows_plans : bool
+        Whether the client follows the plan in a message.
+    """
+
+    def __init__(
+        self, fleet: Fleet, index: int, num_steps: int, evaluate_steps: int, follows_plans: bool
+    ) -> None:
+        self.spec, self.node_id = fleet.devices[index], index + 1
+        #: Jobs whose local run has not ended, and all that the server still expects a reply to.
+        self.waiting, self.expected = deque[Job](), dict[str, Job]()
+        self.presence = self.spec.presence or Presence()
+        self.absences = Absences(self.presence, fleet.notice_s)
+        self._seed, self._index = fleet.seed, index
+        self._num_steps, self._evaluate_steps = num_steps, evaluate_steps
+        self._follows_plans = follows_plans
+        self._num_jobs, self._free_at_s, self._contention = 0, 0.0, 0.0
+
+    def accept(self, message: Message, sent_at_s: float, inner_node_id: int) -> Job:
+        """Predict the job of a message and move the device's timeline to its end."""
+        noise = np.random.default_rng((self._seed, self._index, self._num_jobs, 4))
+        down_noise, up_noise = noise.standard_normal(2)
+        bytes_down = count_bytes(message.content)
+        down_s = self.spec.link.transfer_s(bytes_down, "down", float(down_noise))
+        starts_at_s = max(self.absences.transfer_end_s(sent_at_s, down_s), self._free_at_s)
+        starts = not self.absences.is_noticed(sent_at_s, starts_at_s)
+        start = self._start(starts_at_s if starts else max(sent_at_s, self._free_at_s))
+        may_plan = self._follows_plans and is_train(message)
+        plan = get_plan(message.content) if may_plan else None
+        run = SimulatedDevice(self.spec, start)
+        job = Job(
+            message=message,
+            node_id=self.node_id,
+            version=int(get_config(message.content).get(SERVER_ROUND, 0)),
+            planned=plan is not None,
+            predicted=_predict(plan or self._default_plan(message), run) if starts else _NOTHING,
+            run=run,
+            start=start,
+            idle_from_s=self._free_at_s,
+            idle_contention=self._contention,
+            bytes_down=bytes_down,
+            up_noise=float(up_noise),
+            inner=self._inner_message(message, start, inner_node_id),
+            starts=starts,
+        )
+        if starts:
+            self._decide_fate(job, sent_at_s)
+            self._num_jobs += 1
+        return job
+
+    def _decide_fate(self, job: Job, sent_at_s: float) -> None:
+        """Decide whether a job is lost or given up, and move the timeline to its end."""
+        self._free_at_s, self._contention = job.run.now_s(), job.run.contention
+        loss = None
+        if is_train(job.message):
+            loss = self.presence.loss((self._seed, self._index, job.start.job_index))
+        if loss is not None:
+            start_s = job.start.time_s
+            job.lost_at_s = start_s + loss.fraction * (self._free_at_s - start_s)
+            self.absences.lose(job.lost_at_s, loss.absence_s)
+            self._free_at_s, self._contention = job.lost_at_s, self._contention_at_loss(job)
+        upload_from_s = self.absences.transfer_end_s(job.end_s, 0.0)
+        gone = self.absences.is_noticed(sent_at_s, upload_from_s)
+        job.answers = loss is None and not gone
+
+    def _contention_at_loss(self, job: Job) -> float:
+        level = job.start.contention
+        for segment in job.run.segments:
+            if self.spec.service is not None and segment.start_s < job.end_s:
+                elapsed_s = min(segment.end_s, job.end_s) - segment.start_s
+                training = segment.kind == "compute"
+                level = self.spec.service.contention(level, elapsed_s, training)
+        return level
+
+    def log(self, job: Job, ledger: RunLedger, until_s: float) -> None:
+        """Write what the device did for a job, as far as `until_s`."""
+        self._log_idle(job.idle_from_s, min(job.start.time_s, until_s), job.idle_contention, ledger)
+        for segment in job.run.segments:
+            if segment.start_s < until_s:
+                ledger.add(
+                    segment.start_s,
+                    segment.kind,
+                    node_id=self.node_id,
+                    message_id=job.message_id,
+                    value=min(segment.end_s, until_s) - segment.start_s,
+                )
+
+    def log_rest(self, ledger: RunLedger, until_s: float) -> None:
+        """Write what the device did after its last finished job, as far as `until_s`."""
+        for job in self.waiting:
+            self.log(job, ledger, until_s)
+            if job.message_id not in self.expected:
+                job.log_unanswered(ledger, until_s)
+        for job in self.expected.values():
+            job.log_unanswered(ledger, until_s)
+        self._log_idle(self._free_at_s, until_s, self._contention, ledger)
+        for off_s, back_s in self.absences.until(until_s):
+            off_s = max(0.0, off_s)
+            absent_s = min(back_s, until_s) - off_s
+            ledger.add(off_s, "absent", node_id=self.node_id, value=absent_s)
+
+    def _start(self, time_s: float) -> DeviceStart:
+        contention = self._contention
+        if self.spec.service is not None:
+            idle_s = time_s - self._free_at_s
+            contention = self.spec.service.contention(contention, idle_s, training=False)
+        return DeviceStart(
+            seed=self._seed,
+            node_index=self._index,
+            job_index=self._num_jobs,
+            time_s=time_s,
+            contention=contention,
+            idle_s=time_s - self._free_at_s,
+        )
+
+    def _default_plan(self, message: Message) -> TrainPlan:
+        return TrainPlan(num_steps=self._num_steps if is_train(message) else self._evaluate_steps)
+
+    def _inner_message(self, message: Message, start: DeviceStart, inner_node_id: int) -> Message:
+        content = message.content.copy()
+        for name, record in message.content.items():
+            if isinstance(record, ConfigRecord):
+                content[name] = config = record.copy()
+                # Whether its device is on the network is nothing that a client could know.
+                config[SIMULATED_DEVICE] = device_to_json(replace(self.spec, presence=None), start)
+                break
+        return Message(content, inner_node_id, message.metadata.message_type)
+
+    def _log_idle(self, start_s: float, end_s: float, contention: float, ledger: RunLedger) -> None:
+        if self.spec.service is None or end_s <= start_s:
+            return
+        seed = (self._seed, self._index)
+        served = serve(self.spec.service, seed, start_s, end_s, contention, training=False)
+        if len(served.latencies_s):
+            over = int(np.sum(served.latencies_s > self.spec.service.budget_s))
+            ledger.add(
+                start_s,
+                "idle",
+                node_id=self.node_id,
+                num_requests=len(served.latencies_s),
+                num_violations=over,
+                value=end_s - start_s,
+            )
+
+
+def _predict(plan: TrainPlan, device: SimulatedDevice) -> Telemetry:
+    run = LocalRun(plan, Gate.for_plan(plan), device)
+    for _ in run:
+        pass
+    return run.telemetry()
