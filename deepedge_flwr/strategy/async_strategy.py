@@ -11,6 +11,7 @@ from logging import ERROR, INFO
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.common import log
+from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result
 from flwr.serverapp.strategy.strategy_utils import log_strategy_start_info
@@ -167,6 +168,8 @@ class AsyncStrategy(BufferedHooks):
         ids = self._exchange.in_flight.message_ids + self._evaluations.message_ids
         training = []
         for reply in grid.pull_messages(ids) if ids else []:
+            if reply.has_error() and reply.error.code == ErrorCode.NODE_UNAVAILABLE:
+                self._refresh_at_s = self._clock.now_s()
             if not self._evaluations.owns(reply):
                 training.append(reply)
             elif (complete := self._evaluations.settle(reply)) is not None:
@@ -229,5 +232,7 @@ class AsyncStrategy(BufferedHooks):
             self._exchange.members.next_retry_s(now_s),
             self.due_at_s(),
             self._last_update_s + self._timeout_s,
+            # A node that comes back is no event of the loop's own.
+            None if self._exchange.members.is_complete else self._refresh_at_s,
         ]
         return max(0.0, min(moment for moment in moments if moment is not None) - now_s)

@@ -79,7 +79,8 @@ class CA2FL(AsyncStrategy):
 
     def step(self, model: Vector, mean: Vector) -> Vector:
         """Return w + eta (h + mean)."""
-        num_nodes = max(1, len(self._exchange.members))
+        # The cache of a node that is away still counts, and so must the node.
+        num_nodes = max(1, self._exchange.members.num_known)
         return model + self.server_learning_rate * (self._cache_sum / num_nodes + mean)
 
     def advanced(self) -> None:

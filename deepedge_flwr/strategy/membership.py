@@ -9,11 +9,12 @@ class Membership:
     """Nodes of a run, sans I/O.
 
     After a failure a node is left alone for 1 s, doubled with every further failure in a row up
-    to 60 s; one good reply clears the record.
+    to 60 s; one good reply clears the record, and so does leaving and coming back.
     """
 
     def __init__(self) -> None:
         self._connected: set[int] = set()
+        self._known: set[int] = set()
         self._free: set[int] = set()
         self._busy: set[int] = set()
         self._failures: dict[int, int] = {}
@@ -27,9 +28,22 @@ class Membership:
         """The connected nodes."""
         return frozenset(self._connected)
 
+    @property
+    def num_known(self) -> int:
+        """How many nodes have been connected, now or before."""
+        return len(self._known)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there are nodes, and none that ever was connected is missing."""
+        return bool(self._connected) and len(self._connected) == len(self._known)
+
     def update(self, node_ids: Iterable[int]) -> None:
         """Take over the grid's list of connected nodes; all but those with work are free."""
-        self._connected = set(node_ids)
+        before, self._connected = self._connected, set(node_ids)
+        self._known |= self._connected
+        for node_id in self._connected - before:
+            self.succeeded(node_id)
         self._free = self._connected - self._busy
 
     def ready(self, now_s: float) -> list[int]:

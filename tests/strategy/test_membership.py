@@ -47,6 +47,27 @@ def test_a_node_that_was_released_while_away_is_ready_when_it_returns() -> None:
     assert members.ready(0.0) == [1, 2]
 
 
+def test_a_node_that_returns_is_not_blamed_for_having_left() -> None:
+    members = connected(1, 2)
+    for _ in range(5):
+        members.failed(1, 10.0)
+    members.update([1, 2])
+    assert members.ready(11.0) == [2]
+    members.update([2])
+    members.update([1, 2])
+    assert members.ready(11.0) == [1, 2]
+
+
+def test_a_list_is_complete_if_nobody_is_missing_from_it() -> None:
+    members = connected(1, 2)
+    assert members.is_complete
+    members.update([2])
+    assert not members.is_complete
+    members.update([1, 2, 3])
+    assert members.is_complete
+    assert not connected().is_complete
+
+
 def test_the_connected_nodes_are_those_of_the_last_refresh() -> None:
     members = connected(1, 2)
     members.occupy(2)
