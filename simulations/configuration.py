@@ -63,6 +63,9 @@ def check_config(config: DictConfig) -> None:
     ValueError
         Naming the key, the rule and the value.
     """
+    for key, value in config.fleet.items():
+        if key.endswith("path") and value is None:
+            raise ValueError(f"fleet.{key} must be the path of a trace file, give fleet.{key}=FILE")
     for key, rule, holds in _RULES:
         value = OmegaConf.select(config, key)
         if not holds(value):

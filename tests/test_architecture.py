@@ -27,7 +27,7 @@ RESERVED: dict[str, tuple[set[str], set[str]]] = {
     "time": ({PACKAGE, "simulations"}, {"deepedge_flwr.core.clock"}),
     "random": ({PACKAGE}, set()),
     "threading": ({PACKAGE}, set()),
-    "pickle": ({PACKAGE}, set()),
+    "pickle": ({PACKAGE}, {"deepedge_flwr.simulation.trace_file"}),
 }
 MAX_MODULE_LINES = 250
 MAX_FUNCTION_LINES = 40

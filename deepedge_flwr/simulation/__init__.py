@@ -14,9 +14,11 @@ from .grid import VirtualGrid
 from .in_process import InProcessGrid
 from .job import SimulationMismatch
 from .ledger import LedgerRow, RunLedger
+from .measured import phones, relative_speeds, wifi_links
 from .presence import Presence, Schedule, daily_windows
 from .service import ServiceSpec
 from .simulated_device import SimulatedDevice, simulated_device
+from .traces import fedscale_links, fedscale_step_times_s, flash_links, flash_presences
 
 __all__ = [
     "DeviceSpec",
@@ -35,8 +37,15 @@ __all__ = [
     "VirtualGrid",
     "build_fleet",
     "daily_windows",
+    "fedscale_links",
+    "fedscale_step_times_s",
+    "flash_links",
+    "flash_presences",
     "heavy_tail",
     "log_normal",
+    "phones",
+    "relative_speeds",
     "simulated_device",
     "speed_classes",
+    "wifi_links",
 ]

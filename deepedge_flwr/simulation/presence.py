@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,26 @@ class Schedule:
                     f"[0, {self.period_s}], got [{on_s}, {off_s}) after {end_s}"
                 )
             end_s = off_s
+
+    @classmethod
+    def repeating(cls, intervals: Iterable[Interval], period_s: float) -> "Schedule":
+        """Make a schedule of intervals anywhere in time: each repeats, and they may overlap.
+
+        Time 0 is where it was: an interval reaches into the period in which it falls.
+        """
+        parts: list[Interval] = []
+        for on_s, off_s in intervals:
+            start_s = on_s % period_s
+            end_s = start_s + off_s - on_s
+            wrapped_s = min(end_s - period_s, period_s)
+            parts += [(start_s, min(end_s, period_s)), (0.0, wrapped_s)][: 1 + (wrapped_s > 0)]
+        online_s: list[Interval] = []
+        for on_s, off_s in sorted(parts):
+            if online_s and on_s <= online_s[-1][1]:
+                online_s[-1] = (online_s[-1][0], max(off_s, online_s[-1][1]))
+            elif off_s > on_s:
+                online_s.append((on_s, off_s))
+        return cls(online_s=tuple(online_s), period_s=period_s)
 
     def absences(self) -> Iterator[Interval]:
         """Yield the gaps [off, back) in order; a device not there at time 0 never was before."""
@@ -141,9 +161,6 @@ def daily_windows(
     windows = []
     for i in range(num_nodes):
         early_s, late_s = np.random.default_rng((seed, i, 6)).uniform(-jitter_s, jitter_s, 2)
-        on_s = float(start_s + early_s) % day_s
-        off_s = on_s + float(window_s + late_s - early_s)
-        wrapped = ((0.0, off_s - day_s), (on_s, day_s))
-        online_s = ((on_s, off_s),) if off_s <= day_s else wrapped
-        windows.append(Presence(schedule=Schedule(online_s=online_s, period_s=day_s)))
+        window = float(start_s + early_s), float(start_s + window_s + late_s)
+        windows.append(Presence(schedule=Schedule.repeating([window], day_s)))
     return windows

@@ -127,6 +127,7 @@ def test_the_folder_is_that_of_the_repository() -> None:
         ("horizon_s=-1", "horizon_s must be a finite number > 0, got -1"),
         ("horizon_s=abc", "horizon_s must be a finite number > 0, got 'abc'"),
         ("horizon_s=inf", "horizon_s must be a finite number > 0, got inf"),
+        ("fleet=trace_fedscale", r"fleet\.path must be the path .* give fleet\.path=FILE"),
         ("num_evaluations=4", r"num_evaluations must be an integer >= 5 .*, got 4"),
         ("gate=maybe", "gate must be true or false, got 'maybe'"),
         ("engine.name=foo", "engine.name must be inprocess or ray, got 'foo'"),
