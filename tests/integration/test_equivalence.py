@@ -13,12 +13,20 @@ from simulations.experiment import run_experiment
 from tests.numpy_app import arrays, fleet, follow_target, vector, virtual_grid
 
 SMALL = ["num_nodes=4", "horizon_s=8", "num_evaluations=8", "service=control_loop", "seed=7"]
+UNRELIABLE = [
+    "fleet=dropouts",
+    "fleet.build.notice_s=1",
+    "fleet.build.presence.job_loss=0.2",
+    "fleet.build.presence.mean_absence_s=1",
+]
 
 
 @pytest.mark.ray
 def test_in_process_equals_flowers_simulation_engine(tmp_path: Path) -> None:
-    in_process = run_experiment(compose_config(SMALL), tmp_path / "in_process")
-    ray = run_experiment(compose_config([*SMALL, "engine=ray"]), tmp_path / "ray")
+    small = [*SMALL, *UNRELIABLE]
+    in_process = run_experiment(compose_config(small), tmp_path / "in_process")
+    ray = run_experiment(compose_config([*small, "engine=ray"]), tmp_path / "ray")
+    assert ray.bytes_wasted == in_process.bytes_wasted > 0
     assert ray.num_updates == in_process.num_updates > 5
     assert ray.model_sha256 == in_process.model_sha256
     assert ray.event_log_sha256 == in_process.event_log_sha256

@@ -15,6 +15,7 @@ from deepedge_flwr.simulation import (
     Fleet,
     InProcessGrid,
     LinkSpec,
+    Presence,
     RunLedger,
     ServiceSpec,
     SimulationMismatch,
@@ -109,6 +110,24 @@ def test_contention_is_carried_from_job_to_job_and_decays_between() -> None:
     second = busy.accept(message(), 2.0, 1)
     assert second.start.time_s == 2.75
     assert second.start.contention == pytest.approx((1 - math.exp(-1.0)) * math.exp(-1.0))
+
+
+def test_contention_at_a_loss_is_that_of_the_training_until_then() -> None:
+    presence = Presence(job_loss=1.0)
+    loss = presence.loss((4, 0, 0))
+    assert loss is not None
+    busy = device(service=SERVICE, presence=presence)
+    job = busy.accept(message(), 0.0, 1)
+    assert (job.end_s, job.answers) == (0.75 + loss.fraction, False)
+    after = busy.accept(message(), 100.0, 1)
+    decay = math.exp(-(after.start.time_s - job.end_s))
+    assert after.start.contention == pytest.approx((1 - math.exp(-loss.fraction)) * decay)
+    assert after.start.idle_s == after.start.time_s - job.end_s
+
+
+def test_a_client_is_not_told_that_its_job_will_be_lost() -> None:
+    job = device(presence=Presence(job_loss=1.0)).accept(message(), 0.0, 1)
+    assert "job_loss" not in job.inner.content["config"][SIMULATED_DEVICE]
 
 
 def test_the_client_gets_the_device_and_the_strategys_message_stays_as_it_is() -> None:
