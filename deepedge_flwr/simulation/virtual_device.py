@@ -43,6 +43,8 @@ class VirtualDevice:
         #: Jobs whose local run has not ended, and all that the server still expects a reply to.
         self.waiting, self.expected = deque[Job](), dict[str, Job]()
         self.presence = self.spec.presence or Presence()
+        # A client cannot know when its device will be on the network.
+        self._known_spec = replace(self.spec, presence=None)
         self.absences = Absences(self.presence, fleet.notice_s)
         self._seed, self._index = fleet.seed, index
         self._num_steps, self._evaluate_steps = num_steps, evaluate_steps
@@ -154,8 +156,7 @@ class VirtualDevice:
         for name, record in message.content.items():
             if isinstance(record, ConfigRecord):
                 content[name] = config = record.copy()
-                # Whether its device is on the network is nothing that a client could know.
-                config[SIMULATED_DEVICE] = device_to_json(replace(self.spec, presence=None), start)
+                config[SIMULATED_DEVICE] = device_to_json(self._known_spec, start)
                 break
         return Message(content, inner_node_id, message.metadata.message_type)
 
