@@ -50,6 +50,7 @@ class VirtualDevice:
         self._num_steps, self._evaluate_steps = num_steps, evaluate_steps
         self._follows_plans = follows_plans
         self._num_jobs, self._free_at_s, self._contention = 0, 0.0, 0.0
+        self._restarted_at_s = 0.0
 
     def accept(self, message: Message, sent_at_s: float, inner_node_id: int) -> Job:
         """Predict the job of a message and move the device's timeline to its end."""
@@ -57,7 +58,8 @@ class VirtualDevice:
         down_noise, up_noise = noise.standard_normal(2)
         bytes_down = count_bytes(message.content)
         down_s = self.spec.link.transfer_s(bytes_down, "down", float(down_noise))
-        starts_at_s = max(self.absences.transfer_end_s(sent_at_s, down_s), self._free_at_s)
+        receipt_s = self.absences.transfer_end_s(sent_at_s, down_s)
+        starts_at_s = max(receipt_s, self._free_at_s, self._restarted_at_s)
         starts = not self.absences.is_noticed(sent_at_s, starts_at_s)
         start = self._start(starts_at_s if starts else max(sent_at_s, self._free_at_s))
         may_plan = self._follows_plans and is_train(message)
@@ -94,6 +96,8 @@ class VirtualDevice:
             job.lost_at_s = start_s + loss.fraction * (self._free_at_s - start_s)
             self.absences.lose(job.lost_at_s, loss.absence_s)
             self._free_at_s, self._contention = job.lost_at_s, self._contention_at_loss(job)
+            # What it had received beside the job is lost too.
+            _, self._restarted_at_s = self.absences.noticed_s(job.lost_at_s)
         upload_from_s = self.absences.transfer_end_s(job.end_s, 0.0)
         gone = self.absences.is_noticed(sent_at_s, upload_from_s)
         job.answers = loss is None and not gone

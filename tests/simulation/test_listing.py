@@ -223,6 +223,17 @@ def test_a_lost_job_never_answers_and_its_device_is_gone_until_noticed() -> None
     assert [(row.time_s, row.bytes_up) for row in grid.ledger.of("lost")] == [(lost_at_s + 10, 0)]
 
 
+def test_a_restart_loses_what_was_queued_behind_the_job() -> None:
+    presence = Presence(job_loss=1.0)
+    loss = presence.loss((0, 0, 0))
+    assert loss is not None
+    grid, _ = grid_of(presence)
+    ids = grid.push_messages([message(), message()])
+    assert outcome(grid, *ids) == [(0.75 + loss.fraction + 10.0, 5)] * 2
+    grid.close()
+    assert rows(grid, "compute") == [(0.75, "compute", pytest.approx(loss.fraction))]
+
+
 def test_a_long_absence_after_a_loss_takes_the_node_off_the_list() -> None:
     presence = Presence(job_loss=1.0, mean_absence_s=1000.0)
     loss = presence.loss((0, 0, 0))
