@@ -37,6 +37,8 @@ _RULES: tuple[tuple[str, str, Rule], ...] = (
     ("horizon_s", "a finite number > 0", _positive),
     ("num_evaluations", f"an integer >= {WINDOW} (so many are averaged)", _integer(WINDOW)),
     ("gate", "true or false", _truth),
+    ("stop_at_target", "true or false", _truth),
+    ("write_ledger", "true or false", _truth),
     ("verbose", "true or false", _truth),
     ("engine.name", "inprocess or ray", ("inprocess", "ray").__contains__),
     (

@@ -11,6 +11,10 @@ from deepedge_flwr.simulation import VirtualGrid
 WINDOW = 5
 
 
+class TargetReached(Exception):
+    """The target accuracy is reached, and nothing else was wanted of the run."""
+
+
 class GridEvaluator:
     """An `evaluate_fn` that measures the newest published model at evenly spaced instants.
 
@@ -27,6 +31,9 @@ class GridEvaluator:
     averaging : float | None (default: None)
         Memory of a running average of the published models, granted to strategies that do not
         average by themselves; None evaluates the model as it is published.
+    stop_at : float | None (default: None)
+        Accuracy that ends the run: the first instant at which the mean of five evaluations has
+        reached it is the last one measured. None measures up to the horizon.
 
     Raises
     ------
@@ -41,6 +48,7 @@ class GridEvaluator:
         accuracy: Callable[[ArrayRecord], float],
         num_evaluations: int,
         averaging: float | None = None,
+        stop_at: float | None = None,
     ) -> None:
         if num_evaluations < WINDOW:
             raise ValueError(
@@ -48,6 +56,8 @@ class GridEvaluator:
                 f"means of {WINDOW} evaluations"
             )
         self._grid, self._accuracy, self._averaging = grid, accuracy, averaging
+        self._stop_at, self._is_reached = stop_at, False
+        self._accuracies = list[float]()
         step_s = grid.clock.horizon_s / num_evaluations
         self._instants_s = [step_s * (i + 1) for i in reversed(range(num_evaluations))]
         self._layout = ModelLayout.of(initial_arrays)
@@ -56,8 +66,16 @@ class GridEvaluator:
         self.last_accuracy = 0.0
 
     def __call__(self, version: int, arrays: ArrayRecord) -> MetricRecord | None:
-        """Note a published model; measure its predecessor for the instants that have passed."""
+        """Note a published model; measure its predecessor for the instants that have passed.
+
+        Raises
+        ------
+        TargetReached
+            If the predecessor has reached `stop_at`.
+        """
         self._measure(self._grid.clock.now_s())
+        if self._is_reached:
+            raise TargetReached
         if version > 0 and self._averaging is not None:
             model = self._layout.to_vector(arrays)
             self._average = mix(self._average, model, 1 - self._averaging)
@@ -77,6 +95,13 @@ class GridEvaluator:
             self._grid.ledger.add(
                 self._instants_s.pop(), "evaluate", version=self.version, value=self.last_accuracy
             )
+            self._accuracies.append(self.last_accuracy)
+            if self._stop_at is not None and self._mean() >= self._stop_at:
+                self._is_reached = True
+                self._instants_s.clear()
+
+    def _mean(self) -> float:
+        return max(smoothed(self._accuracies[-WINDOW:]), default=0.0)
 
 
 def smoothed(accuracies: Sequence[float], window: int = WINDOW) -> list[float]:

@@ -22,7 +22,7 @@ from deepedge_flwr.simulation import Fleet, HorizonReached, ServiceSpec, Virtual
 from .apps import build_client_app, load_model
 from .configuration import check_config
 from .engines import run_in_process, run_on_ray
-from .evaluator import GridEvaluator
+from .evaluator import GridEvaluator, TargetReached
 from .summary import Summary, summarise
 from .tasks import cached_task
 from .tasks.task import Task
@@ -73,11 +73,17 @@ def run_experiment(
         else:
             run_in_process(run, client_app, len(fleet))
     summary = summarise(
-        config, run.grid.ledger, load().target_accuracy, run.evaluator.version, run.evaluator.arrays
+        config,
+        run.grid.ledger,
+        load().target_accuracy,
+        run.evaluator.version,
+        run.evaluator.arrays,
+        device_time_s=len(fleet) * run.grid.clock.now_s(),
     )
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(config, folder / "config.yaml", resolve=True)
-    run.grid.ledger.write_csv(folder / "ledger.csv")
+    kinds = () if config.write_ledger else ("evaluate",)
+    run.grid.ledger.write_csv(folder / "ledger.csv", *kinds)
     (folder / "summary.json").write_text(json.dumps(asdict(summary), indent=2) + "\n")
     return summary
 
@@ -168,9 +174,14 @@ class _Run:
         )
         arrays = ArrayRecord(self._task.build_model(config.seed).state_dict())
         self.evaluator = GridEvaluator(
-            self.grid, arrays, self._accuracy, config.num_evaluations, config.strategy.averaging
+            self.grid,
+            arrays,
+            self._accuracy,
+            config.num_evaluations,
+            averaging=config.strategy.averaging,
+            stop_at=self._task.target_accuracy if config.stop_at_target else None,
         )
-        with contextlib.suppress(HorizonReached):
+        with contextlib.suppress(HorizonReached, TargetReached):
             self._strategy.start(
                 self.grid,
                 arrays,

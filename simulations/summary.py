@@ -50,6 +50,7 @@ def summarise(
     target_accuracy: float,
     num_versions: int,
     model: ArrayRecord,
+    device_time_s: float,
 ) -> Summary:
     """Return the figures of a finished run.
 
@@ -65,6 +66,8 @@ def summarise(
         Model versions published.
     model : ArrayRecord
         The last of them.
+    device_time_s : float
+        Virtual seconds that all devices together could have trained, to the end of the run.
     """
     evaluations = ledger.of("evaluate")
     means = smoothed([row.value or 0.0 for row in evaluations])
@@ -101,7 +104,7 @@ def summarise(
         num_violations=num_violations,
         violation_rate=num_violations / num_requests if num_requests else 0.0,
         mean_staleness=ledger.mean_staleness(),
-        utilisation=ledger.total("value", "compute") / (config.num_nodes * config.horizon_s),
+        utilisation=ledger.total("value", "compute") / device_time_s,
         model_sha256=model_sha256(model),
         event_log_sha256=ledger.sha256(),
     )

@@ -115,12 +115,12 @@ class RunLedger:
             digest.update(repr(values).encode())
         return digest.hexdigest()
 
-    def write_csv(self, path: Path | str) -> None:
-        """Write all rows, floats exact, empty cells for None."""
+    def write_csv(self, path: Path | str, *kinds: str) -> None:
+        """Write the rows of some kinds, or all rows: floats exact, empty cells for None."""
         with Path(path).open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
-            writer.writerows(_cells(self.rows))
+            writer.writerows(_cells(self.of(*kinds) if kinds else self.rows))
 
 
 def _cells(rows: Iterable[LedgerRow]) -> Iterable[list[Any]]:

@@ -126,6 +126,11 @@ def _cautions(arms: Sequence[Arm]) -> list[str]:
             listed = ", ".join(sorted(map(str, values)))
             found.append(f"The runs differ in {key} ({listed}): compare them with care.")
     for arm in arms:
+        if any(run.summary.num_updates and not run.ledger.traffic.size for run in arm.runs):
+            found.append(
+                f"{arm.label} has ledgers of evaluations alone (write_ledger=false): its bytes "
+                "over time and its timeline are missing."
+            )
         counts = Counter(summary.seed for summary in arm.summaries)
         twice = sorted(seed for seed, count in counts.items() if count > 1)
         if twice:

@@ -120,3 +120,9 @@ def test_csv_has_exact_floats_and_empty_cells(tmp_path: Path) -> None:
     assert float(cells["time_s"]) == 1 / 3
     assert float(cells["value"]) == 0.1 + 0.2
     assert (cells["kind"], cells["version"], cells["node_id"]) == ("evaluate", "2", "")
+
+
+def test_csv_of_some_kinds(tmp_path: Path) -> None:
+    example().write_csv(tmp_path / "ledger.csv", "late", "error")
+    with (tmp_path / "ledger.csv").open(newline="") as file:
+        assert [row["kind"] for row in csv.DictReader(file)] == ["error", "late"]

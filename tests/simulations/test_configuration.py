@@ -130,6 +130,8 @@ def test_the_folder_is_that_of_the_repository() -> None:
         ("fleet=trace_fedscale", r"fleet\.path must be the path .* give fleet\.path=FILE"),
         ("num_evaluations=4", r"num_evaluations must be an integer >= 5 .*, got 4"),
         ("gate=maybe", "gate must be true or false, got 'maybe'"),
+        ("stop_at_target=1", "stop_at_target must be true or false, got 1"),
+        ("write_ledger=null", "write_ledger must be true or false, got None"),
         ("engine.name=foo", "engine.name must be inprocess or ray, got 'foo'"),
         ("strategy.local_steps=0", "strategy.local_steps must be an integer >= 1, got 0"),
         ("strategy.averaging=1", r"strategy.averaging must be null or a number in \[0, 1\), got 1"),

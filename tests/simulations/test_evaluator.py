@@ -8,7 +8,7 @@ from flwr.app import ArrayRecord
 from flwr.clientapp import ClientApp
 
 from deepedge_flwr.simulation import InProcessGrid, LinkSpec, VirtualGrid, build_fleet
-from simulations.evaluator import GridEvaluator, smoothed, time_to_target_s
+from simulations.evaluator import GridEvaluator, TargetReached, smoothed, time_to_target_s
 
 
 def model(value: float) -> ArrayRecord:
@@ -117,3 +117,21 @@ def test_time_to_target_is_the_end_of_the_first_window_that_reaches_it() -> None
 
 def test_one_lucky_evaluation_does_not_reach_the_target() -> None:
     assert time_to_target_s(range(1, 7), [0.1, 0.1, 0.1, 0.1, 1.0, 0.1], 0.9) is None
+
+
+def test_the_run_ends_at_the_first_instant_that_reaches_the_target(grid: VirtualGrid) -> None:
+    """The model of 2 s reaches 0.5 as a mean of five at 6 s, which is known when 7 s publishes."""
+    evaluator = GridEvaluator(grid, model(0.0), Accuracy(), num_evaluations=10, stop_at=0.5)
+    with pytest.raises(TargetReached):
+        publish(grid, evaluator, {0.0: 0.0, 2.0: 0.5, 5.5: 0.75, 7.0: 1.0, 9.0: 1.0})
+    evaluator.close()
+    times_s = [time_s for time_s, _, _ in rows(grid)]
+    assert times_s == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    assert time_to_target_s(times_s, [value or 0 for _, _, value in rows(grid)], 0.5) == 6.0
+    assert (grid.clock.now_s(), evaluator.version) == (7.0, 2)
+
+
+def test_a_target_reached_by_the_last_model_ends_the_evaluations(grid: VirtualGrid) -> None:
+    evaluator = GridEvaluator(grid, model(0.5), Accuracy(), num_evaluations=10, stop_at=0.5)
+    evaluator.close()
+    assert [time_s for time_s, _, _ in rows(grid)] == [1.0, 2.0, 3.0, 4.0, 5.0]

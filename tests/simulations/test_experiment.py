@@ -141,6 +141,30 @@ def test_the_target_is_the_tasks_and_is_reached_or_null(tmp_path: Path) -> None:
     assert missed.event_log_sha256 == reached.event_log_sha256
 
 
+@pytest.mark.parametrize("strategy", ["deepedge", "fedavg_one_step"])
+def test_a_run_that_stops_at_its_target_reaches_it_as_the_full_run_does(
+    tmp_path: Path, strategy: str
+) -> None:
+    common = (f"strategy={strategy}", "task.target_accuracy=0.3", "horizon_s=100")
+    full = run(tmp_path / "full", *common)
+    stopped = run(tmp_path / "stopped", *common, "stop_at_target=true")
+    assert stopped.time_to_target_s == full.time_to_target_s is not None
+    assert stopped.bytes_to_target == full.bytes_to_target
+    assert stopped.num_versions < full.num_versions
+    assert 0 < stopped.utilisation <= 1
+    rows = read_rows(tmp_path / "stopped")
+    last = [float(row["time_s"]) for row in rows if row["kind"] == "evaluate"][-1]
+    assert last == stopped.time_to_target_s < 100
+
+
+def test_a_ledger_can_be_left_out_but_for_its_evaluations(tmp_path: Path) -> None:
+    written, left_out = run(tmp_path / "a"), run(tmp_path / "b", "write_ledger=false")
+    assert left_out == written
+    assert [row for row in read_rows(tmp_path / "a") if row["kind"] == "evaluate"] == read_rows(
+        tmp_path / "b"
+    )
+
+
 def test_progress_is_reported_at_every_version(tmp_path: Path) -> None:
     seen = list[Progress]()
     summary = run_experiment(compose_config(TINY), tmp_path, seen.append)

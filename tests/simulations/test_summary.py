@@ -26,7 +26,7 @@ def summary(target: float = 0.5) -> Summary:
     for i, accuracy in enumerate(ACCURACIES):
         ledger.add(10.0 * (i + 1), "evaluate", version=i, value=accuracy)
     config = compose_config(["num_nodes=2", "horizon_s=70", "service=control_loop", "seed=9"])
-    return summarise(config, ledger, target, num_versions=5, model=MODEL)
+    return summarise(config, ledger, target, num_versions=5, model=MODEL, device_time_s=140.0)
 
 
 def test_accuracies_are_means_of_five() -> None:
@@ -45,7 +45,7 @@ def test_counts_bytes_and_shares() -> None:
     assert (got.num_versions, got.num_updates, got.mean_staleness) == (5, 1, 3.0)
     assert (got.bytes_up, got.bytes_down, got.bytes_wasted) == (40, 200, 100)
     assert (got.num_requests, got.num_violations, got.violation_rate) == (40, 4, 0.1)
-    assert got.utilisation == 3.0 / (2 * 70)
+    assert got.utilisation == 3.0 / 140
     assert got.model_sha256 == model_sha256(MODEL)
 
 

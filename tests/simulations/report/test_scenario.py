@@ -13,6 +13,18 @@ def test_unlike_runs_are_cautioned(tmp_path: Path, write_scenario: Callable[...,
     assert "did not run with the same seeds" in text
 
 
+def test_ledgers_of_evaluations_alone_are_cautioned(
+    tmp_path: Path, write_scenario: Callable[..., Scenario], write_run: Callable[..., Path]
+) -> None:
+    whole = (write_run(tmp_path / "whole") / "ledger.csv").read_text()
+    rows = [line for line in whole.splitlines() if "evaluate" in line]
+    alone = "\n".join([whole.splitlines()[0], *rows])
+    other = {"strategy": "fedavg", "label": "FedAvg"}
+    text = "\n".join(write_scenario(tmp_path / "b", {"ledger": alone}, other).cautions)
+    assert "DeepEdge has ledgers of evaluations alone (write_ledger=false)" in text
+    assert "FedAvg has" not in text
+
+
 def test_runs_are_grouped_by_task_fleet_and_service(
     tmp_path: Path, write_run: Callable[..., Path]
 ) -> None:
