@@ -114,11 +114,7 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(tmp_path: Pat
     [
         ("strategy=fedavg",),
         ("strategy=fedprox",),
-        (
-            "strategy=fedavg",
-            "+strategy.build.fraction_train=0.5",
-            "strategy.build.min_train_nodes=1",
-        ),
+        ("strategy=fedavg", "strategy.build.fraction_train=0.5"),
         ("strategy=fedbuff", "strategy.build.buffer_size=2"),
     ],
 )
