@@ -27,6 +27,10 @@ def _positive(value: Any) -> bool:
     return type(value) in (int, float) and 0 < value < float("inf")
 
 
+def _positive_or_none(value: Any) -> bool:
+    return value is None or _positive(value)
+
+
 def _memory(value: Any) -> bool:
     return value is None or (type(value) in (int, float) and 0 <= value < 1)
 
@@ -46,6 +50,8 @@ _RULES: tuple[tuple[str, str, Rule], ...] = (
         f"an integer from 1 to {os.cpu_count()}, the processors here",
         lambda value: value is None or (_integer(1)(value) and value <= (os.cpu_count() or 1)),
     ),
+    ("strategy.world", "fleet, ideal or cloud", ("fleet", "ideal", "cloud").__contains__),
+    ("strategy.step_time_s", "null or a finite number > 0", _positive_or_none),
     ("strategy.local_steps", "an integer >= 1", _integer(1)),
     ("strategy.averaging", "null or a number in [0, 1)", _memory),
 )

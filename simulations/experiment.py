@@ -6,26 +6,23 @@ import logging
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from flwr.app import ArrayRecord, ConfigRecord
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from deepedge_flwr.simulation import Fleet, HorizonReached, ServiceSpec, VirtualGrid
+from deepedge_flwr.simulation import HorizonReached, VirtualGrid
 
 from .apps import build_client_app, load_model
+from .build import build_fleet, build_strategy, task_loader
 from .configuration import check_config
 from .engines import run_in_process, run_on_ray
 from .evaluator import GridEvaluator, TargetReached
 from .summary import Summary, summarise
-from .tasks import cached_task
-from .tasks.task import Task
+from .worlds import World, build_world
 
 #: A strategy is stopped by the horizon, not by its number of rounds.
 _ENDLESS = 1_000_000_000
@@ -64,68 +61,30 @@ def run_experiment(
     check_config(config)
     torch.set_num_threads(1)
     fleet, service = build_fleet(config)
-    load = task_loader(config, fleet)
-    client_app = build_client_app(load, config.strategy.local_steps, config.seed)
+    world = build_world(config, fleet, task_loader(config, fleet))
+    num_nodes = len(world.fleet)
+    client_app = build_client_app(world.load, config.strategy.local_steps, config.seed)
     with log_level(logging.INFO if config.verbose else logging.ERROR):
-        run = _Run(config, fleet, load, build_strategy(config, service), on_progress)
+        run = _Run(config, world, build_strategy(config, service, num_nodes), on_progress)
         if config.engine.name == "ray":
-            run_on_ray(run, client_app, len(fleet), config.engine.num_cpus_per_client)
+            run_on_ray(run, client_app, num_nodes, config.engine.num_cpus_per_client)
         else:
-            run_in_process(run, client_app, len(fleet))
+            run_in_process(run, client_app, num_nodes)
+    ledger = world.ledger_of(run.grid)
     summary = summarise(
         config,
-        run.grid.ledger,
-        load().target_accuracy,
+        ledger,
+        world.load().target_accuracy,
         run.evaluator.version,
         run.evaluator.arrays,
-        device_time_s=len(fleet) * run.grid.clock.now_s(),
+        device_time_s=num_nodes * run.grid.clock.now_s(),
     )
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(config, folder / "config.yaml", resolve=True)
     kinds = () if config.write_ledger else ("evaluate",)
-    run.grid.ledger.write_csv(folder / "ledger.csv", *kinds)
+    ledger.write_csv(folder / "ledger.csv", *kinds)
     (folder / "summary.json").write_text(json.dumps(asdict(summary), indent=2) + "\n")
     return summary
-
-
-def build_fleet(config: DictConfig) -> tuple[Fleet, ServiceSpec | None]:
-    """Build the fleet of a configuration, with its service on every device."""
-    with plain_errors():
-        service = None if config.service.build is None else instantiate(config.service.build)
-        # Hydra would turn a dataclass given to it into a configuration of its own.
-        build = instantiate(config.fleet.build, seed=config.seed, _partial_=True)
-        fleet: Fleet = build(service=service)
-    if len(fleet) != config.num_nodes:
-        raise ValueError(f"the fleet has {len(fleet)} devices, num_nodes is {config.num_nodes}")
-    return fleet, service
-
-
-def build_strategy(config: DictConfig, service: ServiceSpec | None) -> Strategy:
-    """Build the strategy of a configuration; the service's budget gates it if `gate` is true."""
-    options: dict[str, Any] = {}
-    if "latency_budget_s" in config.strategy.build and config.gate and service is not None:
-        options["latency_budget_s"] = service.budget_s
-    with plain_errors():
-        strategy: Strategy = instantiate(config.strategy.build, **options)
-    if (check_fleet := getattr(strategy, "check_fleet", None)) is not None:
-        check_fleet(config.num_nodes)
-    for name in ("min_available_nodes", "min_train_nodes"):
-        if (needed := getattr(strategy, name, 0)) > config.num_nodes:
-            raise ValueError(f"{name} must be at most num_nodes ({config.num_nodes}), got {needed}")
-    return strategy
-
-
-def task_loader(config: DictConfig, fleet: Fleet) -> Callable[[], Task]:
-    """Return a function that builds the task, once per process; checked here and now."""
-    load = partial(
-        cached_task,
-        json.dumps(OmegaConf.to_container(config.task, resolve=True)),
-        num_nodes=len(fleet),
-        seed=config.seed,
-        speed_rank=fleet.speed_rank,
-    )
-    load()
-    return load
 
 
 @contextlib.contextmanager
@@ -140,28 +99,18 @@ def log_level(level: int) -> Iterator[None]:
         logger.setLevel(before)
 
 
-@contextlib.contextmanager
-def plain_errors() -> Iterator[None]:
-    """Turn hydra's wrapped exceptions back into the error that says what is wrong."""
-    try:
-        yield
-    except Exception as error:
-        raise ValueError(str(error.__cause__ or error)) from error
-
-
 class _Run:
     """A server's main function, and what is known after it has returned."""
 
     def __init__(
         self,
         config: DictConfig,
-        fleet: Fleet,
-        load: Callable[[], Task],
+        world: World,
         strategy: Strategy,
         on_progress: Callable[[Progress], None] | None,
     ) -> None:
-        self._config, self._fleet, self._strategy = config, fleet, strategy
-        self._task, self._on_progress = load(), on_progress
+        self._config, self._world, self._strategy = config, world, strategy
+        self._task, self._on_progress = world.load(), on_progress
         self.grid: VirtualGrid
         self.evaluator: GridEvaluator
 
@@ -170,7 +119,10 @@ class _Run:
         # Stock strategies sample nodes with the global generator.
         random.seed(config.seed)
         self.grid = VirtualGrid(
-            inner, self._fleet, num_steps=config.strategy.local_steps, horizon_s=config.horizon_s
+            inner,
+            self._world.fleet,
+            num_steps=config.strategy.local_steps,
+            horizon_s=config.horizon_s,
         )
         arrays = ArrayRecord(self._task.build_model(config.seed).state_dict())
         self.evaluator = GridEvaluator(
@@ -182,6 +134,7 @@ class _Run:
             stop_at=self._task.target_accuracy if config.stop_at_target else None,
         )
         with contextlib.suppress(HorizonReached, TargetReached):
+            self._world.begin(self.grid)
             self._strategy.start(
                 self.grid,
                 arrays,

@@ -22,8 +22,8 @@ class LedgerRow:
         one), `error`, `late` (a reply nobody waited for), `lost` (when the server noticed that
         the node had gone with a message), `unfinished` (a job that the end of the run cut off),
         `idle` (the service's requests outside training), `absent` (the node was off the network),
-        or `evaluate`. A `dispatch` ends in exactly one of `reply`, `answer`, `error`, `late`,
-        `lost` and `unfinished`.
+        `upload` (raw data that a node gave away), or `evaluate`. A `dispatch` ends in exactly one
+        of `reply`, `answer`, `error`, `late`, `lost` and `unfinished`.
     node_id : int | None
         The node.
     message_id : str | None

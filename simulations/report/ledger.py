@@ -15,7 +15,7 @@ COLUMNS = (
 )
 KINDS = {
     *("dispatch", "compute", "pause", "reply", "answer", "error", "late", "unfinished", "idle"),
-    *("lost", "absent", "evaluate"),
+    *("lost", "absent", "evaluate", "upload"),
 }
 
 Array = NDArray[np.float64]

@@ -133,6 +133,8 @@ def test_the_folder_is_that_of_the_repository() -> None:
         ("stop_at_target=1", "stop_at_target must be true or false, got 1"),
         ("write_ledger=null", "write_ledger must be true or false, got None"),
         ("engine.name=foo", "engine.name must be inprocess or ray, got 'foo'"),
+        ("strategy.world=moon", "strategy.world must be fleet, ideal or cloud, got 'moon'"),
+        ("+strategy.step_time_s=-1", "strategy.step_time_s must be null or a finite .*, got -1"),
         ("strategy.local_steps=0", "strategy.local_steps must be an integer >= 1, got 0"),
         ("strategy.averaging=1", r"strategy.averaging must be null or a number in \[0, 1\), got 1"),
     ],

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from deepedge_flwr.simulation.ledger import COLUMNS
 from simulations.configuration import compose_config
-from simulations.experiment import Progress, build_fleet, build_strategy, run_experiment
+from simulations.experiment import Progress, run_experiment
 from simulations.summary import Summary
 
 TINY = ("num_nodes=4", "horizon_s=8", "num_evaluations=8")
@@ -175,27 +175,6 @@ def test_the_gate_protects_the_service(tmp_path: Path) -> None:
     assert ungated.num_violations >= 10
     assert gated.num_violations < ungated.num_violations / 2
     assert gated.utilisation < ungated.utilisation
-
-
-def test_the_gate_is_the_services_budget_where_there_is_both() -> None:
-    def budget_s(*overrides: str) -> float | None:
-        config = compose_config([*TINY, *overrides])
-        strategy = build_strategy(config, build_fleet(config)[1])
-        return getattr(strategy, "latency_budget_s", None)
-
-    assert budget_s("service=control_loop") == 0.02
-    assert budget_s("service=control_loop", "service.build.budget_s=0.03") == 0.03
-    assert budget_s("service=control_loop", "gate=false") is None
-    assert budget_s() is None
-    assert budget_s("service=control_loop", "strategy=fedavg") is None
-
-
-def test_a_fleet_has_its_service_on_every_device() -> None:
-    fleet, service = build_fleet(compose_config([*TINY, "service=control_loop", "seed=5"]))
-    assert service is not None
-    assert [device.service for device in fleet.devices] == [service] * 4
-    assert fleet.seed == 5
-    assert build_fleet(compose_config(TINY))[1] is None
 
 
 @pytest.mark.parametrize(

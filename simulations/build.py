@@ -1,0 +1,65 @@
+"""From a configuration to the parts of a run: fleet, strategy and task, checked beforehand."""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from flwr.serverapp.strategy import Strategy
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from deepedge_flwr.simulation import Fleet, ServiceSpec
+
+from .tasks import cached_task
+from .tasks.task import Task
+
+
+def build_fleet(config: DictConfig) -> tuple[Fleet, ServiceSpec | None]:
+    """Build the fleet of a configuration, with its service on every device."""
+    with plain_errors():
+        service = None if config.service.build is None else instantiate(config.service.build)
+        # Hydra would turn a dataclass given to it into a configuration of its own.
+        build = instantiate(config.fleet.build, seed=config.seed, _partial_=True)
+        fleet: Fleet = build(service=service)
+    if len(fleet) != config.num_nodes:
+        raise ValueError(f"the fleet has {len(fleet)} devices, num_nodes is {config.num_nodes}")
+    return fleet, service
+
+
+def build_strategy(config: DictConfig, service: ServiceSpec | None, num_nodes: int) -> Strategy:
+    """Build the strategy of a configuration; the service's budget gates it if `gate` is true."""
+    options: dict[str, Any] = {}
+    if "latency_budget_s" in config.strategy.build and config.gate and service is not None:
+        options["latency_budget_s"] = service.budget_s
+    with plain_errors():
+        strategy: Strategy = instantiate(config.strategy.build, **options)
+    if (check_fleet := getattr(strategy, "check_fleet", None)) is not None:
+        check_fleet(num_nodes)
+    for name in ("min_available_nodes", "min_train_nodes"):
+        if (needed := getattr(strategy, name, 0)) > num_nodes:
+            raise ValueError(f"{name} must be at most num_nodes ({num_nodes}), got {needed}")
+    return strategy
+
+
+def task_loader(config: DictConfig, fleet: Fleet) -> Callable[[], Task]:
+    """Return a function that builds the task, once per process; checked here and now."""
+    load = partial(
+        cached_task,
+        json.dumps(OmegaConf.to_container(config.task, resolve=True)),
+        num_nodes=len(fleet),
+        seed=config.seed,
+        speed_rank=fleet.speed_rank,
+    )
+    load()
+    return load
+
+
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """Turn hydra's wrapped exceptions back into the error that says what is wrong."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(str(error.__cause__ or error)) from error
