@@ -65,12 +65,14 @@ def run_experiment(
     num_nodes = len(world.fleet)
     client_app = build_client_app(world.load, config.strategy.local_steps, config.seed)
     with log_level(logging.INFO if config.verbose else logging.ERROR):
-        run = _Run(config, world, build_strategy(config, service, num_nodes), on_progress)
+        strategy = build_strategy(config, service, num_nodes)
+        run = _Run(config, world, strategy, on_progress)
         if config.engine.name == "ray":
             run_on_ray(run, client_app, num_nodes, config.engine.num_cpus_per_client)
         else:
             run_in_process(run, client_app, num_nodes)
     ledger = world.ledger_of(run.grid)
+    discarded: set[str] = getattr(strategy, "discarded", set())
     summary = summarise(
         config,
         ledger,
@@ -78,6 +80,7 @@ def run_experiment(
         run.evaluator.version,
         run.evaluator.arrays,
         device_time_s=num_nodes * run.grid.clock.now_s(),
+        discarded=discarded,
     )
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(config, folder / "config.yaml", resolve=True)

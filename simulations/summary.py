@@ -1,5 +1,6 @@
 """The figures of one run, read off its ledger."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from flwr.app import ArrayRecord
@@ -51,6 +52,7 @@ def summarise(
     num_versions: int,
     model: ArrayRecord,
     device_time_s: float,
+    discarded: Collection[str] = (),
 ) -> Summary:
     """Return the figures of a finished run.
 
@@ -68,6 +70,8 @@ def summarise(
         The last of them.
     device_time_s : float
         Virtual seconds that all devices together could have trained, to the end of the run.
+    discarded : Collection[str] (default: ())
+        Ids of the messages whose reply entered no model.
     """
     evaluations = ledger.of("evaluate")
     means = smoothed([row.value or 0.0 for row in evaluations])
@@ -96,10 +100,10 @@ def summarise(
         final_accuracy=means[-1],
         best_accuracy=max(means),
         num_versions=num_versions,
-        num_updates=ledger.count("reply"),
+        num_updates=ledger.count("reply") - len(discarded),
         bytes_up=int(ledger.total("bytes_up")),
         bytes_down=int(ledger.total("bytes_down")),
-        bytes_wasted=ledger.wasted_bytes(),
+        bytes_wasted=ledger.wasted_bytes(discarded),
         num_requests=num_requests,
         num_violations=num_violations,
         violation_rate=num_violations / num_requests if num_requests else 0.0,

@@ -1,6 +1,7 @@
 """What is on its way: dispatched, settled, expired. The server's bookkeeping, without I/O."""
 
 import heapq
+from collections import Counter
 
 from .types import Dispatch
 
@@ -19,6 +20,7 @@ class InFlight:
         self._busy: dict[int, str] = {}
         self._deadlines: list[tuple[float, int, str]] = []
         self._num_dispatched: dict[int, int] = {}
+        self._num_waiting: Counter[int] = Counter()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -32,6 +34,10 @@ class InFlight:
     def model_versions(self) -> set[int]:
         """Versions that an unanswered dispatch started from."""
         return {d.model_version for group in (self._waiting, self._expired) for d in group.values()}
+
+    def num_waiting(self, model_version: int) -> int:
+        """Return how many unexpired dispatches started from a version."""
+        return self._num_waiting[model_version]
 
     def is_busy(self, node_id: int) -> bool:
         """Return whether the node has an unexpired dispatch."""
@@ -55,28 +61,34 @@ class InFlight:
             raise ValueError(f"node {dispatch.node_id} already has a message in flight")
         self._waiting[dispatch.message_id] = dispatch
         self._busy[dispatch.node_id] = dispatch.message_id
+        self._num_waiting[dispatch.model_version] += 1
         self._num_dispatched[dispatch.node_id] = self.next_index(dispatch.node_id) + 1
         entry = (dispatch.expires_at_s, dispatch.node_id, dispatch.message_id)
         heapq.heappush(self._deadlines, entry)
 
     def settle(self, message_id: str) -> Dispatch | None:
         """Return the dispatch a reply belongs to, once; None if unknown or settled before."""
-        if (dispatch := self._waiting.pop(message_id, None)) is not None:
-            del self._busy[dispatch.node_id]
-            return dispatch
-        return self._expired.pop(message_id, None)
+        return self._stop_waiting(message_id) or self._expired.pop(message_id, None)
 
     def expire(self, now_s: float) -> list[Dispatch]:
         """Free the nodes whose dispatch is overdue; return those, by expiry and then by node."""
         overdue = []
         while self._deadlines and self._deadlines[0][0] <= now_s:
             _, node_id, message_id = heapq.heappop(self._deadlines)
-            if (dispatch := self._waiting.pop(message_id, None)) is not None:
-                del self._busy[node_id]
+            if (dispatch := self._stop_waiting(message_id)) is not None:
                 self._expired.pop(self._last_expired.get(node_id, ""), None)
                 self._expired[message_id], self._last_expired[node_id] = dispatch, message_id
                 overdue.append(dispatch)
         return overdue
+
+    def _stop_waiting(self, message_id: str) -> Dispatch | None:
+        dispatch = self._waiting.pop(message_id, None)
+        if dispatch is not None:
+            del self._busy[dispatch.node_id]
+            self._num_waiting[dispatch.model_version] -= 1
+            if not self._num_waiting[dispatch.model_version]:
+                del self._num_waiting[dispatch.model_version]
+        return dispatch
 
     def next_expiry_s(self) -> float | None:
         """Return when the next unanswered dispatch expires; None if nothing is in flight."""

@@ -3,7 +3,7 @@
 import csv
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -90,12 +90,15 @@ class RunLedger:
         chosen = kinds or sorted({kind for kind, _ in self._totals})
         return sum(self._totals[kind, column] for kind in chosen)
 
-    def wasted_bytes(self) -> int:
-        """Bytes both ways of messages that came to nothing: `error`, `late` and `lost`."""
-        wasted = self.of("error", "late", "lost")
-        ids = {row.message_id for row in wasted}
-        down = sum(row.bytes_down or 0 for row in self.of("dispatch") if row.message_id in ids)
-        return down + sum(row.bytes_up or 0 for row in wasted)
+    def wasted_bytes(self, discarded: Collection[str] = ()) -> int:
+        """Bytes both ways of messages that moved no model.
+
+        They ended in an error, got lost, were answered when nobody waited any more, or are among
+        the replies that the strategy says it has `discarded`, given by message id.
+        """
+        ids = {row.message_id for row in self.of("error", "late", "lost")}.union(discarded)
+        rows = [row for row in self._rows if row.message_id in ids]
+        return sum((row.bytes_down or 0) + (row.bytes_up or 0) for row in rows)
 
     def bytes_until(self, time_s: float) -> int:
         """Bytes both ways that were sent or received by `time_s`."""

@@ -105,6 +105,7 @@ class AsyncStrategy(BufferedHooks):
             self._refresh_nodes(grid)
             self._push(self.configure_train(self.version + 1, self._live, config, grid), grid)
             replies = self._pull(grid, result)
+            version = self.version
             for batch in [[reply] for reply in replies] or [[]]:
                 arrays, metrics = self.aggregate_train(self.version + 1, batch)
                 if arrays is None:
@@ -115,7 +116,8 @@ class AsyncStrategy(BufferedHooks):
                 self._push_evaluation(grid, evaluate_config or ConfigRecord(), result)
                 if self.version >= num_rounds:
                     break
-            if not replies:
+            # A version that became due by time alone may have set idle nodes free.
+            if not replies and self.version == version:
                 self._clock.wait(self._patience_s())
 
     def _evaluate(self, result: Result, evaluate_fn: EvaluateFn | None) -> None:

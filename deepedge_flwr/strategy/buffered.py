@@ -15,9 +15,10 @@ from ..core.aggregation import UpdateBuffer
 from ..core.clock import Clock
 from ..core.types import TrainPlan, Update, Vector
 from ..records import SERVER_ROUND, ModelLayout, put_plan
-from .evaluation import EvaluationRounds
+from .evaluation import EvaluationRounds, evaluators
 from .exchange import Accepted, Exchange
 from .metrics import MetricsAggregator, aggregate_metrics
+from .options import require_count
 
 
 class BufferedHooks(Strategy):
@@ -60,11 +61,7 @@ class BufferedHooks(Strategy):
     ) -> None:
         if not 0 <= fraction_evaluate <= 1:
             raise ValueError(f"fraction_evaluate must be in [0, 1], got {fraction_evaluate}")
-        if evaluate_every < 1 or min_available_nodes < 1:
-            raise ValueError(
-                "evaluate_every and min_available_nodes must be >= 1, got "
-                f"{evaluate_every} and {min_available_nodes}"
-            )
+        require_count(evaluate_every=evaluate_every, min_available_nodes=min_available_nodes)
         self.fraction_evaluate, self.evaluate_every = fraction_evaluate, evaluate_every
         self.min_available_nodes, self.weighted_by_key = min_available_nodes, weighted_by_key
         self.arrayrecord_key, self.configrecord_key = arrayrecord_key, configrecord_key
@@ -89,6 +86,10 @@ class BufferedHooks(Strategy):
     @abstractmethod
     def step(self, model: Vector, mean: Vector) -> Vector:
         """Return the next version of the model from the buffer's weighted mean."""
+
+    def is_usable(self, update: Update) -> bool:
+        """Return whether an update may enter the model; one that may not is discarded."""
+        return True
 
     def check_fleet(self, num_nodes: int) -> None:
         """Raise ValueError if a buffer could not be filled by `num_nodes` different nodes."""
@@ -162,16 +163,10 @@ class BufferedHooks(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Make messages for a share of the nodes, a different one each time."""
-        nodes = sorted(grid.get_node_ids())
-        if not nodes or not self.fraction_evaluate:
-            return []
-        count = max(1, round(self.fraction_evaluate * len(nodes)))
-        first = (server_round // self.evaluate_every - 1) * count
-        chosen = sorted(nodes[(first + i) % len(nodes)] for i in range(count))
+        turn = server_round // self.evaluate_every - 1
         messages = []
-        for node_id in chosen:
-            record = ConfigRecord(dict(config))
-            record[SERVER_ROUND] = server_round
+        for node_id in evaluators(grid.get_node_ids(), self.fraction_evaluate, turn):
+            record = ConfigRecord({**config, SERVER_ROUND: server_round})
             content = RecordDict({self.arrayrecord_key: arrays, self.configrecord_key: record})
             messages.append(Message(content, node_id, MessageType.EVALUATE))
         return messages
@@ -212,14 +207,18 @@ class BufferedHooks(Strategy):
         self._live, self._model = arrays, layout.to_vector(arrays)
         self._buffer = UpdateBuffer(layout.num_parameters)
         self._exchange = Exchange(layout, self.weighted_by_key)
+        #: Ids of the messages whose reply has arrived but enters no model.
+        self.discarded = self._exchange.discarded
         self._evaluations = EvaluationRounds()
         self._metrics: list[RecordDict] = []
         self._staleness_sum = 0
         self._started_at_s = self._last_update_s = clock.now_s()
 
     def _fold(self, update: Update, reply: Message, now_s: float) -> None:
-        if update.num_steps == 0:
-            log(INFO, "\t> node %d yielded to its latency-critical service", update.node_id)
+        if update.num_steps == 0 or not self.is_usable(update):
+            reason = "came too late" if update.num_steps else "yielded to its service"
+            log(INFO, "\t> node %d %s: its update is discarded", update.node_id, reason)
+            self.discarded.add(reply.metadata.reply_to_message_id)
             return
         staleness = self.version - update.base_version
         self._staleness_sum += staleness

@@ -5,6 +5,15 @@ from collections.abc import Iterable
 from flwr.app import Message
 
 
+def evaluators(node_ids: Iterable[int], fraction: float, turn: int) -> list[int]:
+    """Return a share of the nodes, at least one, and others at every turn; none of no share."""
+    nodes = sorted(node_ids)
+    if not nodes or not fraction:
+        return []
+    count = max(1, round(fraction * len(nodes)))
+    return sorted(nodes[(turn * count + i) % len(nodes)] for i in range(count))
+
+
 class EvaluationRounds:
     """Evaluation messages on their way, by the model version they evaluate."""
 

@@ -52,12 +52,15 @@ class Exchange:
         Dispatches that ended without an update so far.
     last_failure : str
         The latest of them, in words.
+    discarded : set[str]
+        Ids of the messages whose reply has arrived but enters no model.
     """
 
     def __init__(self, layout: ModelLayout, weighted_by_key: str) -> None:
         self._layout, self._weighted_by_key = layout, weighted_by_key
         self.members, self.in_flight = Membership(), InFlight()
         self.num_failures, self.last_failure = 0, "none"
+        self.discarded: set[str] = set()
         self._bases: dict[int, ArrayRecord] = {}
 
     def sent(self, message: Message, base: ArrayRecord, version: int, now_s: float,
@@ -104,6 +107,8 @@ class Exchange:
                 reply, dispatch, base, self._layout, self._weighted_by_key
             )
         except BadReply as error:
+            if reply.has_content():
+                self.discarded.add(dispatch.message_id)
             self.failed(dispatch.node_id, str(error), now_s)
             return None
         self.members.succeeded(dispatch.node_id)

@@ -96,6 +96,19 @@ def test_a_model_version_is_needed_as_long_as_a_reply_may_come() -> None:
     assert in_flight.model_versions == {5}
 
 
+def test_only_unexpired_dispatches_of_a_version_are_waited_for() -> None:
+    in_flight = in_flight_with(
+        dispatch("a", 1, 3), dispatch("b", 2, 3, expires_at_s=20.0), dispatch("c", 3, 5)
+    )
+    assert [in_flight.num_waiting(version) for version in (3, 4, 5)] == [2, 0, 1]
+    in_flight.expire(10.0)
+    assert [in_flight.num_waiting(version) for version in (3, 5)] == [1, 0]
+    in_flight.settle("a")
+    assert in_flight.num_waiting(3) == 1
+    in_flight.settle("b")
+    assert in_flight.num_waiting(3) == 0
+
+
 def test_the_next_expiry_is_that_of_an_unanswered_dispatch() -> None:
     in_flight = in_flight_with(dispatch("a", 1), dispatch("b", 2, expires_at_s=20.0))
     assert in_flight.next_expiry_s() == 10.0
@@ -181,6 +194,9 @@ class AnyInterleaving(RuleBasedStateMachine):
         assert sorted(self.in_flight.message_ids) == sorted(d.message_id for d in unanswered)
         assert self.in_flight.model_versions == {d.model_version for d in unanswered}
         assert len(self.in_flight) == len(self.waiting)
+        for message in self.sent:
+            waiting = [d for d in self.waiting.values() if d.model_version == message.model_version]
+            assert self.in_flight.num_waiting(message.model_version) == len(waiting)
 
     @invariant()
     def no_dispatch_was_settled_twice(self) -> None:

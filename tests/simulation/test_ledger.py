@@ -53,6 +53,10 @@ def test_waste_is_both_ways_of_errors_and_late_replies() -> None:
     assert example().wasted_bytes() == (10 + 0) + (40 + 80)
 
 
+def test_waste_is_also_what_the_strategy_has_discarded_once() -> None:
+    assert example().wasted_bytes({"b", "c"}) == (10 + 0) + (40 + 80) + (20 + 7)
+
+
 @pytest.mark.parametrize(("time_s", "expected"), [(0.0, 70), (2.9, 70), (3.0, 77), (9.0, 157)])
 def test_bytes_until_an_instant(time_s: float, expected: int) -> None:
     assert example().bytes_until(time_s) == expected

@@ -1,5 +1,7 @@
 """The figures of a run in closed form, off a ledger written by hand."""
 
+from collections.abc import Collection
+
 import numpy as np
 import pytest
 from flwr.app import ArrayRecord
@@ -13,7 +15,7 @@ MODEL = ArrayRecord([np.arange(3.0)])
 ACCURACIES = (0.0, 0.5, 0.5, 0.5, 0.5, 0.5, 1.0)
 
 
-def summary(target: float = 0.5) -> Summary:
+def summary(target: float = 0.5, discarded: Collection[str] = ()) -> Summary:
     ledger = RunLedger()
     ledger.add(0.0, "dispatch", node_id=1, message_id="a", bytes_down=100)
     ledger.add(0.0, "dispatch", node_id=2, message_id="b", bytes_down=100)
@@ -26,7 +28,15 @@ def summary(target: float = 0.5) -> Summary:
     for i, accuracy in enumerate(ACCURACIES):
         ledger.add(10.0 * (i + 1), "evaluate", version=i, value=accuracy)
     config = compose_config(["num_nodes=2", "horizon_s=70", "service=control_loop", "seed=9"])
-    return summarise(config, ledger, target, num_versions=5, model=MODEL, device_time_s=140.0)
+    return summarise(
+        config,
+        ledger,
+        target,
+        num_versions=5,
+        model=MODEL,
+        device_time_s=140.0,
+        discarded=discarded,
+    )
 
 
 def test_accuracies_are_means_of_five() -> None:
@@ -47,6 +57,11 @@ def test_counts_bytes_and_shares() -> None:
     assert (got.num_requests, got.num_violations, got.violation_rate) == (40, 4, 0.1)
     assert got.utilisation == 3.0 / 140
     assert got.model_sha256 == model_sha256(MODEL)
+
+
+def test_a_discarded_reply_is_waste_and_no_update() -> None:
+    got = summary(discarded={"a"})
+    assert (got.num_updates, got.bytes_wasted) == (0, 100 + 100 + 40)
 
 
 def test_names_come_from_the_configuration() -> None:

@@ -287,8 +287,8 @@ def test_a_fleet_that_never_connects_is_a_clear_error() -> None:
     ("options", "text"),
     [
         ({"fraction_evaluate": 1.5}, "fraction_evaluate must be in"),
-        ({"evaluate_every": 0}, "must be >= 1, got 0"),
-        ({"min_available_nodes": 0}, "must be >= 1"),
+        ({"evaluate_every": 0}, "evaluate_every must be an integer >= 1, got 0"),
+        ({"min_available_nodes": 0}, "min_available_nodes must be an integer >= 1, got 0"),
     ],
 )
 def test_options_out_of_range_are_refused(options: dict[str, Any], text: str) -> None:

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from flwr.app import ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import ConfigRecord, Error, Message, MetricRecord, RecordDict
 
 from deepedge_flwr.records import ModelLayout, put_plan
 from deepedge_flwr.simulation import InProcessGrid
@@ -65,6 +65,15 @@ def test_a_late_reply_does_not_free_a_node_that_has_new_work(exchange: Exchange)
     send(exchange, "b", now_s=11.0)
     assert exchange.settle(answer(late, 1.0), 12.0) is not None
     assert exchange.members.ready(20.0) == []
+
+
+def test_a_reply_that_must_not_touch_the_model_is_discarded(exchange: Exchange) -> None:
+    assert exchange.settle(answer(send(exchange, "a"), np.nan), 1.0) is None
+    refusal = Message(Error(2, "ValueError: boom"), reply_to=send(exchange, "b"))
+    assert exchange.settle(refusal, 2.0) is None
+    assert exchange.settle(answer(send(exchange, "c"), 1.0), 3.0) is not None
+    # An error carries nothing that could be discarded.
+    assert (exchange.discarded, exchange.num_failures) == ({"a"}, 2)
 
 
 def test_models_are_kept_as_long_as_somebody_trains_on_them(exchange: Exchange) -> None:
