@@ -1,14 +1,24 @@
 """Capacity-aware, asynchronous and latency-safe federated learning for Flower."""
 
 from .client import DeepEdgeMod, local_steps
-from .strategy import CA2FL, AsyncStrategy, DeepEdge, FedAsync, FedBuff
+from .strategy import (
+    CA2FL,
+    AsyncStrategy,
+    DeadlineFedAvg,
+    DeepEdge,
+    FedAsync,
+    FedBuff,
+    FedNova,
+)
 
 __all__ = [
     "CA2FL",
     "AsyncStrategy",
+    "DeadlineFedAvg",
     "DeepEdge",
     "DeepEdgeMod",
     "FedAsync",
     "FedBuff",
+    "FedNova",
     "local_steps",
 ]

@@ -117,10 +117,17 @@ class FleetEstimate:
 
     def steps(self, node_id: int) -> int:
         """Return h_i, the local steps of the node's next job."""
-        pace_s, overhead_s = self.profile(node_id).pace_s, self.profile(node_id).overhead_s
-        if self.allocation is None or pace_s is None or overhead_s is None:
+        if self.allocation is None:
             return self._options.first_steps
-        return int(self._steps(np.array([pace_s]), np.array([overhead_s]), self.allocation)[0])
+        return self.steps_in(node_id, self.allocation.period_s, self.allocation.max_steps)
+
+    def steps_in(self, node_id: int, period_s: float, max_steps: int | None = None) -> int:
+        """Return the local steps of a job of a given period; first_steps for an unknown node."""
+        pace_s, overhead_s = self.profile(node_id).pace_s, self.profile(node_id).overhead_s
+        if pace_s is None or overhead_s is None:
+            return self._options.first_steps
+        tau, overhead = np.array([pace_s]), np.array([overhead_s])
+        return int(steps_in_period(tau, overhead, period_s, min_steps=1, max_steps=max_steps)[0])
 
     def cycle_s(self, node_id: int, num_steps: int) -> float | None:
         """Return c_i + h tau_i, the expected round trip of a job; None if unknown."""
@@ -128,6 +135,12 @@ class FleetEstimate:
         if profile.pace_s is None or profile.overhead_s is None:
             return None
         return profile.overhead_s + num_steps * profile.pace_s
+
+    def median_round_trip_s(self, num_steps: int) -> float | None:
+        """Return the median of `cycle_s` over the profiled nodes; None if there is none."""
+        cycles_s = [self.cycle_s(node_id, num_steps) for node_id in self._profiles]
+        known_s = [cycle_s for cycle_s in cycles_s if cycle_s is not None]
+        return float(np.median(known_s)) if known_s else None
 
     def refresh(self, node_ids: Collection[int]) -> None:
         """Recompute the fleet-wide figures, and forget nodes that are not among `node_ids`."""

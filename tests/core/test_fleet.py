@@ -44,6 +44,24 @@ def test_an_unknown_fleet_plans_with_its_options() -> None:
     assert fleet.cycle_s(1, 3) is None
 
 
+def test_steps_in_a_given_period() -> None:
+    fleet = two_nodes()
+    assert [fleet.steps_in(1, period_s) for period_s in (1.0, 2.0, 4.9, 9.0)] == [1, 1, 2, 7]
+    assert fleet.steps_in(1, 9.0, max_steps=3) == 3
+    assert fleet.steps_in(2, 9.0) == 1
+    assert fleet.steps_in(3, 9.0) == 5  # unknown: first_steps
+
+
+def test_the_median_round_trip_is_over_the_nodes_with_telemetry() -> None:
+    fleet = FleetEstimate(NO_MEMORY)
+    assert fleet.median_round_trip_s(3) is None
+    fleet.learn(9, num_examples=1, telemetry=None, sent_at_s=0.0, now_s=1.0)
+    assert fleet.median_round_trip_s(3) is None
+    for node_id, step_time_s in [(1, 1.0), (2, 2.0), (3, 10.0)]:
+        learn(fleet, node_id, step_time_s, overhead_s=4.0)
+    assert fleet.median_round_trip_s(3) == 4 + 3 * 2.0
+
+
 def test_the_estimate_of_two_nodes_by_hand() -> None:
     fleet = two_nodes()
     assert fleet.allocation is not None

@@ -116,6 +116,10 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(tmp_path: Pat
         ("strategy=fedprox",),
         ("strategy=fedavg", "strategy.build.fraction_train=0.5"),
         ("strategy=fedbuff", "strategy.build.buffer_size=2"),
+        ("strategy=fednova",),
+        ("strategy=deadline",),
+        ("strategy=oracle",),
+        ("strategy=cloud",),
     ],
 )
 def test_every_strategy_is_reproducible_and_learns(
@@ -135,6 +139,15 @@ def test_the_target_is_the_tasks_and_is_reached_or_null(tmp_path: Path) -> None:
     missed = run(tmp_path / "b", "task.target_accuracy=1.0")
     assert (missed.time_to_target_s, missed.bytes_to_target) == (None, None)
     assert missed.event_log_sha256 == reached.event_log_sha256
+
+
+def test_late_replies_are_wasted_and_are_no_updates(tmp_path: Path) -> None:
+    summary = run(tmp_path, "strategy=deadline", "horizon_s=60")
+    replies = [row for row in read_rows(tmp_path) if row["kind"] == "reply"]
+    late = [row for row in replies if int(row["staleness"]) > 0]
+    assert len(late) > 2
+    assert summary.num_updates == len(replies) - len(late)
+    assert summary.bytes_wasted > sum(int(row["bytes_up"]) for row in late)
 
 
 @pytest.mark.parametrize("strategy", ["deepedge", "fedavg_one_step"])
