@@ -31,8 +31,9 @@ class FedNova(SynchronousStrategy):
 
     tau_i and c_i are the node's measured step time and overhead; the average uses the steps that
     were really done. A node that cannot do one step in the period does one and is waited for.
-    With equal steps this is FedAvg. The server keeps two sums and one vector, whatever the number
-    of nodes.
+    With equal steps this is FedAvg. An update of few steps is scaled up by sum p E / E_i, so a
+    fleet with a large spread of speeds needs a smaller client learning rate. The server keeps two
+    sums and one vector, whatever the number of nodes.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flwr.serverapp.strategy import FedAvg, Strategy
 
-from deepedge_flwr import CA2FL, DeepEdge, FedAsync, FedBuff
+from deepedge_flwr import CA2FL, DeadlineFedAvg, DeepEdge, FedAsync, FedBuff, FedNova
 from deepedge_flwr.records import model_sha256
 from deepedge_flwr.simulation import (
     Fleet,
@@ -42,6 +42,8 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "fedbuff": lambda: FedBuff(buffer_size=3, min_available_nodes=1),
     "fedasync": lambda: FedAsync(min_available_nodes=1),
     "ca2fl": lambda: CA2FL(buffer_size=3, min_available_nodes=1),
+    "fednova": lambda: FedNova(min_available_nodes=1),
+    "deadline": lambda: DeadlineFedAvg(min_available_nodes=1),
     "fedavg": lambda: FedAvg(fraction_evaluate=0.0, min_train_nodes=1, min_available_nodes=1),
 }
 
@@ -68,7 +70,8 @@ def run(strategy: Strategy, devices: Fleet, num_rounds: int = 40) -> tuple[Virtu
 @pytest.mark.parametrize("presence", UNRELIABLE)
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_every_strategy_finishes_on_unreliable_fleets(name: str, presence: str) -> None:
-    num_rounds = {"fedavg": 15, "fedasync": 150}.get(name, 60)
+    synchronous = dict.fromkeys(("fedavg", "fednova", "deadline"), 15)
+    num_rounds = {**synchronous, "fedasync": 150}.get(name, 60)
     grid, result = run(STRATEGIES[name](), unreliable(UNRELIABLE[presence]), num_rounds)
     assert vector(result.arrays)[0] > 0.9
     assert grid.ledger.count("lost") > 0

@@ -1,11 +1,19 @@
 """The worlds beside the fleet: what is kept of it, and what the cloud's data cost."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from deepedge_flwr.simulation import DeviceSpec, Fleet, HorizonReached, LinkSpec, ServiceSpec
+from deepedge_flwr.simulation import (
+    DeviceSpec,
+    Fleet,
+    HorizonReached,
+    LinkSpec,
+    Presence,
+    ServiceSpec,
+)
 from simulations.build import build_fleet, task_loader
 from simulations.configuration import compose_config
 from simulations.experiment import run_experiment
@@ -68,9 +76,12 @@ def test_a_transfer_on_the_ideal_fleet_takes_the_mean_of_the_devices_times(num_b
         assert ideal.transfer_s(num_bytes, direction) == pytest.approx(sum(times_s) / 2)
 
 
-def test_nothing_varies_on_the_ideal_fleet_and_the_service_goes_on() -> None:
-    device = ideal_fleet(FLEET).devices[0]
-    assert (device.step_jitter, device.link.jitter, device.service) == (0.0, 0.0, SERVICE)
+def test_nothing_varies_or_gets_lost_on_the_ideal_fleet_and_the_service_goes_on() -> None:
+    unreliable = Presence(job_loss=0.2, mean_absence_s=20.0)
+    real = Fleet(tuple(replace(device, presence=unreliable) for device in FLEET.devices))
+    device = ideal_fleet(real).devices[0]
+    assert (device.step_jitter, device.link.jitter, device.presence) == (0.0, 0.0, None)
+    assert device.service == SERVICE
 
 
 def test_the_ideal_world_has_the_data_of_the_real_one() -> None:
