@@ -103,9 +103,7 @@ class AsyncStrategy(BufferedHooks):
     ) -> None:
         while self.version < num_rounds and not self._is_stuck():
             self._refresh_nodes(grid)
-            self._push(self.configure_train(self.version + 1, self._live, config, grid), grid)
             replies = self._pull(grid, result)
-            version = self.version
             for batch in [[reply] for reply in replies] or [[]]:
                 arrays, metrics = self.aggregate_train(self.version + 1, batch)
                 if arrays is None:
@@ -115,9 +113,10 @@ class AsyncStrategy(BufferedHooks):
                 self._evaluate(result, evaluate_fn)
                 self._push_evaluation(grid, evaluate_config or ConfigRecord(), result)
                 if self.version >= num_rounds:
-                    break
-            # A version that became due by time alone may have set idle nodes free.
-            if not replies and self.version == version:
+                    return
+            # Before any wait: time alone may have made a version that nodes were waiting for.
+            self._push(self.configure_train(self.version + 1, self._live, config, grid), grid)
+            if not replies:
                 self._clock.wait(self._patience_s())
 
     def _evaluate(self, result: Result, evaluate_fn: EvaluateFn | None) -> None:

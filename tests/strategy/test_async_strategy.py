@@ -1,4 +1,5 @@
 import logging
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,6 +18,7 @@ from flwr.app import (
 from flwr.clientapp.typing import ClientAppCallable
 
 from deepedge_flwr import DeepEdge, FedBuff
+from deepedge_flwr.core.types import Update
 from deepedge_flwr.simulation import HorizonReached, InProcessGrid, VirtualGrid
 from tests.numpy_app import arrays, deepedge_mod, fleet, follow_target, vector, virtual_grid
 
@@ -45,6 +47,36 @@ def test_evaluate_fn_sees_the_initial_model_and_every_version() -> None:
     assert seen == [(0, [0.0]), (1, [0.5]), (2, [0.75]), (3, [0.875])]
     assert result.evaluate_metrics_serverapp[3]["loss"] == 0.25
     assert sorted(result.train_metrics_clientapp) == [1, 2, 3]
+
+
+class Timed(FedBuff):
+    """A version 3 s after its first update; who is in it waits for it."""
+
+    waiting: tuple[int, ...] = ()
+    version_at_s = math.inf
+
+    def may_dispatch(self, node_id: int) -> bool:
+        return node_id not in self.waiting
+
+    def folded(self, update: Update, now_s: float) -> None:
+        self.waiting, self.version_at_s = (*self.waiting, update.node_id), now_s + 3
+
+    def due_at_s(self) -> float | None:
+        return self.version_at_s if self.waiting else None
+
+    def is_due(self, num_updates: int, now_s: float) -> bool:
+        return now_s >= self.version_at_s
+
+    def advanced(self) -> None:
+        self.waiting = ()
+
+
+def test_a_version_made_by_time_alone_is_sent_at_once() -> None:
+    grid = virtual_grid(follow_target([1.0, 1.0]), fleet(1.0, 100.0))
+    Timed(buffer_size=1).start(grid, arrays([0.0]), num_rounds=3)
+    times_s = [row.time_s for row in grid.ledger.of("dispatch") if row.node_id == 1]
+    assert times_s == pytest.approx([0.0, 4.0, 8.0], abs=1e-6)
+    assert grid.clock.now_s() == pytest.approx(12.0, abs=1e-6)
 
 
 def test_zero_rounds_returns_the_initial_model() -> None:
