@@ -83,6 +83,17 @@ class UpdateBuffer:
         self._sum += weight * delta
         self._num_updates += 1
 
+    def absorb(self, other: "UpdateBuffer") -> None:
+        """Take over the updates of another buffer, which is empty afterwards."""
+        self._num_updates += len(other)
+        self._sum += other.take_sum()
+
+    def take_sum(self) -> Vector:
+        """Return the sum of the weighted updates and empty the buffer."""
+        taken = self._sum
+        self._sum, self._num_updates = np.zeros_like(taken), 0
+        return taken
+
     def take_mean(self) -> Vector:
         """Return (1 / |B|) sum of the weighted updates and empty the buffer.
 
@@ -93,6 +104,6 @@ class UpdateBuffer:
         """
         if self._num_updates == 0:
             raise ValueError("cannot take the mean of an empty buffer: add an update first")
-        mean: Vector = self._sum / self._num_updates
-        self._sum, self._num_updates = np.zeros_like(self._sum), 0
+        num_updates = self._num_updates
+        mean: Vector = self.take_sum() / num_updates
         return mean

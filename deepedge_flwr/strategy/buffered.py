@@ -15,6 +15,7 @@ from ..core.aggregation import UpdateBuffer
 from ..core.clock import Clock
 from ..core.types import TrainPlan, Update, Vector
 from ..records import SERVER_ROUND, ModelLayout, put_plan
+from .contributions import Contributions
 from .evaluation import EvaluationRounds, evaluators
 from .exchange import Accepted, Exchange
 from .metrics import MetricsAggregator, aggregate_metrics
@@ -103,6 +104,10 @@ class BufferedHooks(Strategy):
         """Return the plan for a node's next message; None sends none."""
         return None
 
+    def in_order(self, node_ids: list[int]) -> list[int]:
+        """Return idle nodes in the order in which they are planned and sent their messages."""
+        return node_ids
+
     def may_dispatch(self, node_id: int) -> bool:
         """Return whether an idle node is to be given work now."""
         return True
@@ -118,8 +123,19 @@ class BufferedHooks(Strategy):
     def learn(self, accepted: Accepted, now_s: float) -> None:
         """Take note of a good reply, before its update is weighed."""
 
+    def destination(self, update: Update) -> Contributions:
+        """Return where to buffer an update, if not for the next version."""
+        return self._next
+
     def folded(self, update: Update, now_s: float) -> None:
-        """Take note of an update that is now in the buffer."""
+        """Take note of an update that is now in a buffer."""
+
+    def settled(self, lost: list[int], now_s: float) -> None:
+        """Take note of nodes without an answer; fill the next version from other buffers."""
+
+    def drained(self, buffer: UpdateBuffer) -> Vector:
+        """Return what a due buffer amounts to, and empty it: its mean, unless it is to be a sum."""
+        return buffer.take_mean()
 
     def advanced(self) -> None:
         """Take note of a new version of the model."""
@@ -135,7 +151,7 @@ class BufferedHooks(Strategy):
     ) -> Iterable[Message]:
         """Make a message for every node that is idle now."""
         messages = []
-        for node_id in self._exchange.members.ready(self._clock.now_s()):
+        for node_id in self.in_order(self._exchange.members.ready(self._clock.now_s())):
             if self.may_dispatch(node_id):
                 index = self._exchange.in_flight.next_index(node_id)
                 record = put_plan(config, self.plan(node_id), index)
@@ -155,7 +171,8 @@ class BufferedHooks(Strategy):
                 self._last_update_s = now_s
                 self.learn(accepted, now_s)
                 self._fold(accepted.update, reply, now_s)
-        if not len(self._buffer) or not self.is_due(len(self._buffer), now_s):
+        self.settled(self._exchange.take_lost(), now_s)
+        if not len(self._next) or not self.is_due(len(self._next), now_s):
             return None, None
         return self._advance()
 
@@ -205,13 +222,11 @@ class BufferedHooks(Strategy):
         self.version = 0
         self._layout, self._clock, self._timeout_s = layout, clock, timeout_s
         self._live, self._model = arrays, layout.to_vector(arrays)
-        self._buffer = UpdateBuffer(layout.num_parameters)
+        self._next = Contributions(layout.num_parameters)
         self._exchange = Exchange(layout, self.weighted_by_key)
         #: Ids of the messages whose reply has arrived but enters no model.
         self.discarded = self._exchange.discarded
         self._evaluations = EvaluationRounds()
-        self._metrics: list[RecordDict] = []
-        self._staleness_sum = 0
         self._started_at_s = self._last_update_s = clock.now_s()
 
     def _fold(self, update: Update, reply: Message, now_s: float) -> None:
@@ -221,17 +236,15 @@ class BufferedHooks(Strategy):
             self.discarded.add(reply.metadata.reply_to_message_id)
             return
         staleness = self.version - update.base_version
-        self._staleness_sum += staleness
-        self._buffer.add(self.direction(update), self.weight(update, staleness))
+        weighted = self.direction(update), self.weight(update, staleness)
+        self.destination(update).add(*weighted, staleness, reply.content)
         self.folded(update, now_s)
-        records = reply.content.items()
-        self._metrics.append(RecordDict({n: r for n, r in records if isinstance(r, MetricRecord)}))
 
     def _advance(self) -> tuple[ArrayRecord, MetricRecord]:
         """Turn the buffer into a new version."""
-        num_updates = len(self._buffer)
+        contributions, self._next = self._next, Contributions(self._layout.num_parameters)
         with np.errstate(over="ignore"):
-            model = self.step(self._model, self._buffer.take_mean())
+            model = self.step(self._model, self.drained(contributions.updates))
             live = self._layout.to_record(model)
         if np.all(np.isfinite(self._layout.to_vector(live))):
             self._model, self._live = model, live
@@ -240,10 +253,6 @@ class BufferedHooks(Strategy):
         self.version += 1
         self.advanced()
         self._exchange.forget_unused_models()
-        metrics = aggregate_metrics(self._metrics, self.weighted_by_key, self.train_metrics_aggr_fn)
-        metrics = MetricRecord() if metrics is None else metrics
-        metrics["num-updates"] = num_updates
-        metrics["mean-staleness"] = self._staleness_sum / num_updates
+        metrics = contributions.metrics(self.weighted_by_key, self.train_metrics_aggr_fn)
         metrics["num-failures"] = self._exchange.num_failures
-        self._metrics, self._staleness_sum = [], 0
         return self._live, metrics

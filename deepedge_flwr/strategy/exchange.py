@@ -61,6 +61,7 @@ class Exchange:
         self.members, self.in_flight = Membership(), InFlight()
         self.num_failures, self.last_failure = 0, "none"
         self.discarded: set[str] = set()
+        self._lost: list[int] = []
         self._bases: dict[int, ArrayRecord] = {}
 
     def sent(self, message: Message, base: ArrayRecord, version: int, now_s: float,
@@ -86,7 +87,15 @@ class Exchange:
         self.num_failures += 1
         self.last_failure = f"node {node_id}: {reason}"
         self.members.failed(node_id, now_s)
+        # A node that failed to answer an old message may still be busy with its newest one.
+        if not self.in_flight.is_busy(node_id):
+            self._lost.append(node_id)
         log(INFO, "\t> %s", self.last_failure)
+
+    def take_lost(self) -> list[int]:
+        """Return the nodes whose message ended without an update since the last call."""
+        lost, self._lost = self._lost, []
+        return lost
 
     def expire(self, now_s: float) -> None:
         """Give up waiting for overdue replies and free their nodes."""

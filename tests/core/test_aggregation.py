@@ -119,6 +119,21 @@ def test_the_buffer_never_keeps_the_caller_s_array() -> None:
     assert buffer.take_mean().tolist() == [1.0]
 
 
+def test_a_buffer_takes_over_another_and_can_be_taken_as_a_sum() -> None:
+    buffer, other = UpdateBuffer(2), UpdateBuffer(2)
+    buffer.add(np.array([2.0, 4.0]), 0.5)
+    other.add(np.array([6.0, 0.0]), 1.0)
+    other.add(np.array([0.0, 1.0]), 3.0)
+    buffer.absorb(other)
+    assert (len(buffer), len(other)) == (3, 0)
+    taken = buffer.take_sum()
+    assert taken.tolist() == [7.0, 5.0]
+    buffer.absorb(other)
+    other.add(np.array([1.0, 1.0]), 1.0)
+    assert (len(buffer), buffer.take_sum().tolist()) == (0, [0.0, 0.0])
+    assert taken.tolist() == [7.0, 5.0]
+
+
 def test_the_mean_of_nothing_is_an_error() -> None:
     with pytest.raises(ValueError, match="empty buffer: add an update first"):
         UpdateBuffer(3).take_mean()

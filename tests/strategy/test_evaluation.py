@@ -2,12 +2,20 @@ import math
 from types import SimpleNamespace
 from typing import Any
 
-from deepedge_flwr.strategy.evaluation import EvaluationRounds
+from deepedge_flwr.strategy.evaluation import EvaluationRounds, evaluators
 
 
 def reply_to(message_id: str) -> Any:
     """What the bookkeeping reads of a message."""
     return SimpleNamespace(metadata=SimpleNamespace(reply_to_message_id=message_id))
+
+
+def test_evaluators_take_turns() -> None:
+    nodes = [30, 10, 20, 40]
+    assert [evaluators(nodes, 0.5, turn) for turn in range(3)] == [[10, 20], [30, 40], [10, 20]]
+    assert [evaluators(nodes, 0.75, turn) for turn in range(2)] == [[10, 20, 30], [10, 20, 40]]
+    assert evaluators(nodes, 0.01, 5) == [20]
+    assert evaluators(nodes, 0.0, 0) == evaluators([], 1.0, 0) == []
 
 
 def test_a_round_is_handed_out_once_all_its_replies_are_in() -> None:

@@ -76,6 +76,20 @@ def test_a_reply_that_must_not_touch_the_model_is_discarded(exchange: Exchange) 
     assert (exchange.discarded, exchange.num_failures) == ({"a"}, 2)
 
 
+def test_a_node_is_lost_when_its_newest_message_ends_without_an_update(exchange: Exchange) -> None:
+    old = send(exchange, "a")
+    exchange.expire(10.0)
+    assert (exchange.take_lost(), exchange.take_lost()) == ([7], [])
+    new = send(exchange, "b", now_s=11.0)
+    exchange.settle(Message(Error(2, "boom"), reply_to=old), 12.0)
+    assert exchange.take_lost() == []
+    exchange.settle(answer(new, 1.0), 13.0)
+    assert exchange.take_lost() == []
+    exchange.settle(Message(Error(2, "boom"), reply_to=send(exchange, "c", now_s=14.0)), 15.0)
+    exchange.failed(7, "the grid rejected the message", 16.0)
+    assert exchange.take_lost() == [7, 7]
+
+
 def test_models_are_kept_as_long_as_somebody_trains_on_them(exchange: Exchange) -> None:
     message = send(exchange, "a", weight=3.0)
     exchange.forget_unused_models()

@@ -1,0 +1,54 @@
+"""Updates on their way into the same version, and what their nodes said about them."""
+
+from flwr.app import MetricRecord, RecordDict
+
+from ..core.aggregation import UpdateBuffer
+from ..core.types import Vector
+from .metrics import MetricsAggregator, aggregate_metrics
+
+
+class Contributions:
+    """A buffer of updates with the metrics of the replies they came in.
+
+    Parameters
+    ----------
+    num_parameters : int
+        Length of the model vector.
+
+    Attributes
+    ----------
+    updates : UpdateBuffer
+        Their weighted sum.
+    """
+
+    def __init__(self, num_parameters: int) -> None:
+        self.updates = UpdateBuffer(num_parameters)
+        self._metrics: list[RecordDict] = []
+        self._staleness_sum = 0
+
+    def __len__(self) -> int:
+        return len(self.updates)
+
+    def add(self, vector: Vector, weight: float, staleness: int, content: RecordDict) -> None:
+        """Fold weight * vector in, and keep the metrics of the reply's content."""
+        self.updates.add(vector, weight)
+        self._staleness_sum += staleness
+        records = content.metric_records
+        self._metrics.append(RecordDict({name: records[name] for name in records}))
+
+    def absorb(self, other: "Contributions") -> None:
+        """Take over all of another buffer, which must not be used any more."""
+        self.updates.absorb(other.updates)
+        self._staleness_sum += other._staleness_sum
+        self._metrics += other._metrics
+
+    def metrics(self, weighted_by_key: str, aggregate: MetricsAggregator) -> MetricRecord:
+        """Return the nodes' metrics in one record, with the number of updates and their staleness.
+
+        The number is that of the updates ever folded in: the sum may have been taken already.
+        """
+        metrics = aggregate_metrics(self._metrics, weighted_by_key, aggregate)
+        metrics = MetricRecord() if metrics is None else metrics
+        metrics["num-updates"] = len(self._metrics)
+        metrics["mean-staleness"] = self._staleness_sum / len(self._metrics)
+        return metrics
