@@ -8,6 +8,7 @@ from .strategy import (
     DeepEdge,
     FedAsync,
     FedBuff,
+    FedCompass,
     FedNova,
 )
 
@@ -19,6 +20,7 @@ __all__ = [
     "DeepEdgeMod",
     "FedAsync",
     "FedBuff",
+    "FedCompass",
     "FedNova",
     "local_steps",
 ]

@@ -6,6 +6,7 @@ from .deadline_fedavg import DeadlineFedAvg
 from .deepedge import DeepEdge
 from .fedasync import FedAsync
 from .fedbuff import FedBuff
+from .fedcompass import FedCompass
 from .fednova import FedNova
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "DeepEdge",
     "FedAsync",
     "FedBuff",
+    "FedCompass",
     "FedNova",
 ]
