@@ -1,6 +1,5 @@
 """Flower's strategy hooks on a buffer of updates: what AsyncStrategy's loop calls."""
 
-from abc import abstractmethod
 from collections.abc import Iterable
 from logging import ERROR, INFO
 
@@ -8,26 +7,23 @@ import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.common import log
 from flwr.serverapp import Grid
-from flwr.serverapp.strategy import Strategy
 from flwr.serverapp.strategy.strategy_utils import aggregate_metricrecords
 
-from ..core.aggregation import UpdateBuffer
 from ..core.clock import Clock
-from ..core.types import TrainPlan, Update, Vector
+from ..core.types import Update
 from ..records import SERVER_ROUND, ModelLayout, put_plan
 from .contributions import Contributions
 from .evaluation import EvaluationRounds, evaluators
-from .exchange import Accepted, Exchange
+from .exchange import Exchange
 from .metrics import MetricsAggregator, aggregate_metrics
 from .options import require_count
+from .update_rule import UpdateRule
 
 
-class BufferedHooks(Strategy):
+class BufferedHooks(UpdateRule):
     """State and hooks of a strategy that buffers updates and publishes model versions.
 
-    A subclass says how much an update weighs (`weight`), when the buffer is due (`is_due`) and
-    what a full buffer does to the model (`step`); it may send plans (`plan`) and publish another
-    model than the one it trains (`published`).
+    What the buffer holds and what it does to the model is up to the subclass: see `UpdateRule`.
 
     Parameters
     ----------
@@ -45,8 +41,6 @@ class BufferedHooks(Strategy):
     train_metrics_aggr_fn, evaluate_metrics_aggr_fn : Callable, optional
         Aggregate metrics as in Flower's FedAvg; the weighted mean by default.
     """
-
-    buffer_size: int | None = None
 
     def __init__(
         self,
@@ -69,80 +63,6 @@ class BufferedHooks(Strategy):
         self.train_metrics_aggr_fn = train_metrics_aggr_fn
         self.evaluate_metrics_aggr_fn = evaluate_metrics_aggr_fn
         self.version = 0
-
-    # What a subclass decides --------------------------------------------------------------
-
-    @abstractmethod
-    def weight(self, update: Update, staleness: int) -> float:
-        """Return the weight of an update in the buffer."""
-
-    def direction(self, update: Update) -> Vector:
-        """Return what is buffered of an update: its delta, unless the algorithm says otherwise."""
-        return update.delta
-
-    @abstractmethod
-    def is_due(self, num_updates: int, now_s: float) -> bool:
-        """Return whether a buffer of at least one update is to become a new version now."""
-
-    @abstractmethod
-    def step(self, model: Vector, mean: Vector) -> Vector:
-        """Return the next version of the model from the buffer's weighted mean."""
-
-    def is_usable(self, update: Update) -> bool:
-        """Return whether an update may enter the model; one that may not is discarded."""
-        return True
-
-    def check_fleet(self, num_nodes: int) -> None:
-        """Raise ValueError if a buffer could not be filled by `num_nodes` different nodes."""
-        if self.buffer_size is not None and self.buffer_size > num_nodes:
-            raise ValueError(
-                f"buffer_size must be at most the number of nodes ({num_nodes}), got "
-                f"{self.buffer_size}: lower it or connect more nodes (min_available_nodes)"
-            )
-
-    def plan(self, node_id: int) -> TrainPlan | None:
-        """Return the plan for a node's next message; None sends none."""
-        return None
-
-    def in_order(self, node_ids: list[int]) -> list[int]:
-        """Return idle nodes in the order in which they are planned and sent their messages."""
-        return node_ids
-
-    def may_dispatch(self, node_id: int) -> bool:
-        """Return whether an idle node is to be given work now."""
-        return True
-
-    def reply_timeout_s(self, node_id: int, plan: TrainPlan | None) -> float:
-        """Return after how many seconds a reply is no longer expected."""
-        return self._timeout_s
-
-    def due_at_s(self) -> float | None:
-        """Return when the buffer becomes due by time alone; None if it does not."""
-        return None
-
-    def learn(self, accepted: Accepted, now_s: float) -> None:
-        """Take note of a good reply, before its update is weighed."""
-
-    def destination(self, update: Update) -> Contributions:
-        """Return where to buffer an update, if not for the next version."""
-        return self._next
-
-    def folded(self, update: Update, now_s: float) -> None:
-        """Take note of an update that is now in a buffer."""
-
-    def settled(self, lost: list[int], now_s: float) -> None:
-        """Take note of nodes without an answer; fill the next version from other buffers."""
-
-    def drained(self, buffer: UpdateBuffer) -> Vector:
-        """Return what a due buffer amounts to, and empty it: its mean, unless it is to be a sum."""
-        return buffer.take_mean()
-
-    def advanced(self) -> None:
-        """Take note of a new version of the model."""
-
-    def published(self) -> Vector:
-        """Return the model to evaluate and to hand out."""
-        return self._model
 
     # Flower's hooks -----------------------------------------------------------------------
 

@@ -33,8 +33,9 @@ class Contributions:
         """Fold weight * vector in, and keep the metrics of the reply's content."""
         self.updates.add(vector, weight)
         self._staleness_sum += staleness
-        records = content.metric_records
-        self._metrics.append(RecordDict({name: records[name] for name in records}))
+        # Flower's `metric_records` builds a new dictionary of checked entries at every use.
+        records = content.items()
+        self._metrics.append(RecordDict({n: r for n, r in records if isinstance(r, MetricRecord)}))
 
     def absorb(self, other: "Contributions") -> None:
         """Take over all of another buffer, which must not be used any more."""
