@@ -73,7 +73,7 @@ class UpdateBuffer:
 
     def __init__(self, num_parameters: int) -> None:
         self._sum: Vector = np.zeros(num_parameters)
-        self._num_updates = 0
+        self._sum_of_squares, self._num_updates = 0.0, 0
 
     def __len__(self) -> int:
         return self._num_updates
@@ -81,17 +81,24 @@ class UpdateBuffer:
     def add(self, delta: Vector, weight: float) -> None:
         """Fold weight * delta into the buffer."""
         self._sum += weight * delta
+        self._sum_of_squares += weight**2 * _square(delta)
         self._num_updates += 1
 
     def absorb(self, other: "UpdateBuffer") -> None:
         """Take over the updates of another buffer, which is empty afterwards."""
         self._num_updates += len(other)
+        self._sum_of_squares += other._sum_of_squares
         self._sum += other.take_sum()
+
+    def squares(self) -> tuple[float, float]:
+        """Return |sum_i u_i|^2 and sum_i |u_i|^2 of the weighted updates u_i."""
+        return _square(self._sum), self._sum_of_squares
 
     def take_sum(self) -> Vector:
         """Return the sum of the weighted updates and empty the buffer."""
         taken = self._sum
-        self._sum, self._num_updates = np.zeros_like(taken), 0
+        self._sum = np.zeros_like(taken)
+        self._sum_of_squares, self._num_updates = 0.0, 0
         return taken
 
     def take_mean(self) -> Vector:
@@ -107,3 +114,38 @@ class UpdateBuffer:
         num_updates = self._num_updates
         mean: Vector = self.take_sum() / num_updates
         return mean
+
+
+class NormBound:
+    """Keep a step from being much longer than the steps before it.
+
+    g <- g min(1, bound m / |g|), where m is a running mean of |g| in which no step counts for
+    more than twice the mean so far: one absurd update cannot move the bound.
+
+    Parameters
+    ----------
+    bound : float | None (default: 1.2)
+        Longest step in mean steps, >= 1; None for no bound.
+    memory : float (default: 0.95)
+        Weight of the past in the mean.
+    """
+
+    def __init__(self, bound: float | None = 1.2, memory: float = 0.95) -> None:
+        if bound is not None and not bound >= 1:
+            raise ValueError(f"bound must be >= 1 or None, got {bound}")
+        self._bound, self._memory = bound, memory
+        self._mean: float | None = None
+
+    def __call__(self, step: Vector) -> Vector:
+        """Return the step, shortened if it is too long; one that is not finite as it is."""
+        norm = float(np.sqrt(_square(step)))
+        if self._bound is None or not 0 < norm < np.inf:
+            return step
+        mean = norm if self._mean is None else self._mean
+        self._mean = self._memory * mean + (1 - self._memory) * min(norm, 2 * mean)
+        return step * min(1.0, self._bound * self._mean / norm)
+
+
+def _square(vector: Vector) -> float:
+    with np.errstate(over="ignore"):
+        return float(vector @ vector)

@@ -79,19 +79,32 @@ class Allocation:
     compute_s: float
     period_s: float
 
+    def adapted(self, aligned: float, opposed: float) -> "Allocation":
+        """Return the allocation for updates that agree so much; see `core.agreement`.
+
+        Opposed updates are drift, which grows with the steps done on one model: down to half of
+        h_max. Aligned ones let slow nodes catch up: D up to one and a half times.
+        """
+        compute_s = self.compute_s * (1 + aligned / 2)
+        return Allocation(
+            max_steps=max(1, round(self.max_steps * (1 - opposed / 2))),
+            compute_s=compute_s,
+            period_s=self.period_s + compute_s - self.compute_s,
+        )
+
 
 def plan_fleet(
     step_time_s: Vector,
     overhead_s: Vector,
     *,
-    steps_per_overhead: float = 0.3,
-    min_max_steps: int = 5,
+    steps_per_overhead: float = 0.2,
+    min_max_steps: int = 6,
     max_max_steps: int = 30,
     compute_spread: float = 11.0,
 ) -> Allocation:
     """Choose the common period of a fleet from its measured speeds and links.
 
-    h_max = clip(0.3 median(c) / min(tau), 5, 30);  D = 11 h_max min(tau);  period = D + median(c)
+    h_max = clip(0.2 median(c) / min(tau), 6, 30);  D = 11 h_max min(tau);  period = D + median(c)
 
     A fast node is bounded by h_max (drift), a slow one by D (staleness): a spread of speeds up to
     `compute_spread` changes the time of a job, beyond it the number of steps.
@@ -100,9 +113,9 @@ def plan_fleet(
     ----------
     step_time_s, overhead_s : Vector
         tau and c of the profiled nodes, shape [num_nodes], at least one.
-    steps_per_overhead : float (default: 0.3)
+    steps_per_overhead : float (default: 0.2)
         Fastest steps per median overhead: long links ask for longer jobs.
-    min_max_steps, max_max_steps : int (default: 5, 30)
+    min_max_steps, max_max_steps : int (default: 6, 30)
         Bounds of h_max.
     compute_spread : float (default: 11.0)
         R, the longest job in units of the fastest node's full job.

@@ -9,21 +9,18 @@ from .allocation import Allocation, plan_fleet, steps_in_period
 from .profiling import observe
 from .types import DeviceProfile, Telemetry, Vector
 
-#: An equal fleet stays equal until its spread exceeds the threshold by this factor: no flapping.
-_HYSTERESIS = 1.25
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetOptions:
     """How a fleet is estimated and planned; see `DeepEdge` for the meaning of each field."""
 
     first_steps: int = 5
-    steps_per_overhead: float = 0.3
-    min_max_steps: int = 5
+    steps_per_overhead: float = 0.2
+    min_max_steps: int = 6
     max_max_steps: int = 30
     compute_spread: float = 11.0
     smoothing: float = 0.3
-    equal_spread: float = 2.0
+    rate_smoothing: float = 0.05
 
     def __post_init__(self) -> None:
         if self.first_steps < 1:
@@ -38,10 +35,9 @@ class FleetOptions:
                 "need steps_per_overhead >= 0 and compute_spread > 0, got "
                 f"{self.steps_per_overhead} and {self.compute_spread}"
             )
-        if not 0 < self.smoothing <= 1:
-            raise ValueError(f"smoothing must be in (0, 1], got {self.smoothing}")
-        if not self.equal_spread >= 1:
-            raise ValueError(f"equal_spread must be >= 1, got {self.equal_spread}")
+        for name in ("smoothing", "rate_smoothing"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in (0, 1], got {getattr(self, name)}")
 
 
 class FleetEstimate:
@@ -63,9 +59,6 @@ class FleetEstimate:
         h_ref = sum p_i h_i over the profiled nodes.
     median_cycle_s : float | None
         Median time from one reply of a node to its next.
-    num_equal : int
-        Size of the fleet if all its nodes are profiled and the slowest planned cycle is less than
-        `equal_spread` times the fastest; else 0.
     """
 
     def __init__(self, options: FleetOptions) -> None:
@@ -77,7 +70,6 @@ class FleetEstimate:
         self.allocation: Allocation | None = None
         self.reference_steps = float(options.first_steps)
         self.median_cycle_s: float | None = None
-        self.num_equal = 0
 
     def profile(self, node_id: int) -> DeviceProfile:
         """Return what is known about a node."""
@@ -100,6 +92,7 @@ class FleetEstimate:
             since_last_s=now_s - self._last_reply_s.get(node_id, sent_at_s),
             telemetry=telemetry,
             smoothing=self._options.smoothing,
+            rate_smoothing=self._options.rate_smoothing,
         )
         self._last_reply_s[node_id] = now_s
         self._profiles[node_id] = new
@@ -114,6 +107,12 @@ class FleetEstimate:
     def rates(self, node_id: int) -> tuple[float, float]:
         """Return the node's accepted updates per second, and the mean over the nodes."""
         return _rate(self._profiles[node_id]), self._sum_rates / len(self._profiles)
+
+    @property
+    def max_steps(self) -> int:
+        """h_max; the most it may be while no node has told how many steps it does."""
+        plan = self.allocation
+        return self._options.max_max_steps if plan is None else plan.max_steps
 
     def steps(self, node_id: int) -> int:
         """Return h_i, the local steps of the node's next job."""
@@ -142,14 +141,26 @@ class FleetEstimate:
         known_s = [cycle_s for cycle_s in cycles_s if cycle_s is not None]
         return float(np.median(known_s)) if known_s else None
 
-    def refresh(self, node_ids: Collection[int]) -> None:
-        """Recompute the fleet-wide figures, and forget nodes that are not among `node_ids`."""
-        self._forget_all_but(node_ids)
+    def refresh(
+        self, node_ids: Collection[int], *, aligned: float = 0.0, opposed: float = 0.0
+    ) -> None:
+        """Recompute the fleet-wide figures.
+
+        Of the nodes that are not among `node_ids` at most as many are remembered as there are
+        others, those heard of last: a device that comes and goes keeps its profile.
+
+        Parameters
+        ----------
+        node_ids : Collection[int]
+            The connected nodes.
+        aligned, opposed : float (default: 0.0)
+            Agreement of the updates, see `Allocation.adapted`.
+        """
+        self._forget(node_ids)
         cycles_s = [p.interarrival_s for p in self._profiles.values() if p.interarrival_s]
         self.median_cycle_s = float(np.median(cycles_s)) if cycles_s else None
         known = [p for p in self._profiles.values() if p.step_time_s is not None]
         if not known:
-            self.num_equal = 0
             return
         pace_s = np.array([p.pace_s for p in known], float)
         overhead_s = np.array([p.overhead_s for p in known], float)
@@ -161,18 +172,17 @@ class FleetEstimate:
             min_max_steps=options.min_max_steps,
             max_max_steps=options.max_max_steps,
             compute_spread=options.compute_spread,
-        )
+        ).adapted(aligned, opposed)
         steps = self._steps(pace_s, overhead_s, self.allocation)
         share = np.array([self._examples[p.node_id] for p in known])
         self.reference_steps = float(np.average(steps, weights=share))
-        planned_s = overhead_s + steps * pace_s
-        limit = options.equal_spread * (_HYSTERESIS if self.num_equal else 1.0)
-        is_equal = len(known) == len(node_ids) and planned_s.max() < limit * planned_s.min()
-        self.num_equal = len(known) if is_equal else 0
 
-    def _forget_all_but(self, node_ids: Collection[int]) -> None:
-        """Drop nodes that left; the sums are rebuilt, so rounding does not pile up either."""
-        self._profiles = {n: p for n, p in self._profiles.items() if n in node_ids}
+    def _forget(self, node_ids: Collection[int]) -> None:
+        """Drop nodes that left long ago; the sums are rebuilt, so rounding does not pile up."""
+        absent = [n for n in self._profiles if n not in node_ids]
+        absent.sort(key=lambda n: (-self._last_reply_s[n], n))
+        dropped = set(absent[len(node_ids) :])
+        self._profiles = {n: p for n, p in self._profiles.items() if n not in dropped}
         self._examples = {n: self._examples[n] for n in self._profiles}
         self._last_reply_s = {n: self._last_reply_s[n] for n in self._profiles}
         self._sum_examples = sum(self._examples.values())

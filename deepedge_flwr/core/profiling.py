@@ -15,12 +15,15 @@ def observe(
     since_last_s: float,
     telemetry: Telemetry | None,
     smoothing: float = 0.3,
+    rate_smoothing: float = 0.05,
 ) -> DeviceProfile:
     """Fold one accepted reply into a node's profile.
 
     Every estimate x becomes (1 - a) x + a * observed with a = `smoothing`; the first observation
-    is taken as it is. Observed are step time = busy / steps, pause fraction = paused / (busy +
-    paused) and overhead = round trip - busy - paused.
+    is taken as it is. The time between replies has a longer memory, a = max(`rate_smoothing`,
+    1 / replies): a node that returns from an absence is not suddenly a slow one. Observed are
+    step time = busy / steps, pause fraction = paused / (busy + paused) and overhead = round trip
+    - busy - paused.
 
     Parameters
     ----------
@@ -34,15 +37,19 @@ def observe(
         The node's own report, if it made one.
     smoothing : float (default: 0.3)
         Weight of the new observation, in (0, 1].
+    rate_smoothing : float (default: 0.05)
+        The same for the time between replies.
     """
 
-    def blend(old: float | None, new: float) -> float:
-        return new if old is None else (1 - smoothing) * old + smoothing * new
+    def blend(old: float | None, new: float, weight: float = smoothing) -> float:
+        return new if old is None else (1 - weight) * old + weight * new
 
+    num_observations = profile.num_observations + 1
+    rate_weight = max(rate_smoothing, 1 / num_observations)
     profile = replace(
         profile,
-        num_observations=profile.num_observations + 1,
-        interarrival_s=blend(profile.interarrival_s, since_last_s),
+        num_observations=num_observations,
+        interarrival_s=blend(profile.interarrival_s, since_last_s, rate_weight),
     )
     if telemetry is None or telemetry.num_steps < 1 or telemetry.busy_s <= 0:
         return profile

@@ -1,8 +1,7 @@
 """DeepEdge: capacity-aware, asynchronous, latency-safe federated learning.
 
 After Deep-Edge [Bhattacharjee et al., 2020], arXiv:2004.05740, with buffered aggregation as in
-FedBuff (arXiv:2106.06639), step normalisation as in FedNova (arXiv:2007.07481) and a measured
-participation correction; README, "The algorithm".
+FedBuff (arXiv:2106.06639) and step normalisation as in FedNova (arXiv:2007.07481).
 """
 
 import math
@@ -12,15 +11,16 @@ from typing import Any
 from flwr.app import ArrayRecord
 from flwr.common import log
 
-from ..core.aggregation import mix, participation_weight, step_weight
+from ..core.aggregation import NormBound, UpdateBuffer, mix
+from ..core.agreement import Agreement
 from ..core.clock import Clock
 from ..core.fleet import FleetEstimate, FleetOptions
-from ..core.staleness import polynomial
 from ..core.types import TrainPlan, Update, Vector
+from ..core.weighting import Weighting
 from ..records import ModelLayout
 from .async_strategy import AsyncStrategy
 from .exchange import Accepted
-from .options import auto, require_count, require_non_negative, require_positive
+from .options import auto, require_count, require_positive
 
 _NO_TELEMETRY = (
     "Node %d sent no telemetry: without DeepEdgeMod and local_steps in its ClientApp it gets no "
@@ -38,8 +38,10 @@ class DeepEdge(AsyncStrategy):
         g   = 1/|B| sum_B N p_i (1 + s)^-a (h_ref / h)^q r_i^-gamma delta_i,  r_i = (1/T_i) / mean
         w  += eta g;   average = beta average + (1 - beta) w
 
-    The average is evaluated and published, w is sent to the nodes. If all planned cycles are
-    nearly equal, waiting costs nothing: K = N and a = 0, the synchronous regime.
+    The average is evaluated and published, w is sent to the nodes. The server measures how much
+    the updates of different nodes agree (`core.agreement`). Where they point the same way, nodes
+    are alike: eta falls, gamma too, to a half, and slow nodes may work longer. Where they undo
+    each other, jobs get shorter, to a half of h_max.
 
     Parameters
     ----------
@@ -48,23 +50,24 @@ class DeepEdge(AsyncStrategy):
     buffer_size : int | None (default: None)
         K, updates per version; None for max(2, N/5).
     server_learning_rate : float | None (default: None)
-        eta; None for 1.7 sqrt(K/N).
+        eta of updates that do not agree; None for min(K, 14 sqrt(K / (N h_max))).
     averaging : float | None (default: None)
         beta, memory of the published average; None for 1 - 0.5 K/N, 0 publishes w itself.
-    staleness_exponent, step_exponent, participation_exponent : float (default: 0.5, 0.5, 1.0)
-        a, q and gamma. gamma 0 lets fast nodes dominate; 1 gives every node its share.
-    rate_bound : float (default: 20.0)
-        r_i is clipped to [1/bound, bound].
-    max_steps, steps_per_overhead, min_max_steps, max_max_steps : (default: None, 0.3, 5, 30)
+    staleness_exponent, step_exponent, participation_exponent, rate_bound : float
+        a, q, gamma (default: 0.5, 0.5, 1.0) and the bound on r_i (4.0), see `core.weighting`.
+        gamma 0 lets fast nodes dominate; 1 gives every node its share.
+    norm_bound : float | None (default: 1.2)
+        Longest g in mean lengths of g; None for no bound.
+    adaptive : bool (default: True)
+        Whether to follow the agreement of the updates.
+    max_steps, steps_per_overhead, min_max_steps, max_max_steps : (default: None, 0.2, 6, 30)
         h_max; None for clip(steps_per_overhead median(c) / min(tau), min_max_, max_max_steps).
     compute_spread : float (default: 11.0)
         R, longest job in full jobs of the fastest node: D = R h_max min(tau).
     first_steps : int (default: 5)
         Local steps of a node about which nothing is known.
-    smoothing : float (default: 0.3)
-        Weight of a new observation in a node's profile.
-    equal_spread : float (default: 2.0)
-        Ratio of the longest to the shortest cycle below which a fleet counts as equal.
+    smoothing, rate_smoothing : float (default: 0.3, 0.05)
+        Weight of a new observation in a node's profile, and in its arrival rate.
     patience_cycles : float (default: 3.0)
         Cycles after which a buffer is used though not full, and a reply no longer waited for.
     **options
@@ -86,15 +89,17 @@ class DeepEdge(AsyncStrategy):
         staleness_exponent: float = 0.5,
         step_exponent: float = 0.5,
         participation_exponent: float = 1.0,
-        rate_bound: float = 20.0,
+        rate_bound: float = 4.0,
+        norm_bound: float | None = 1.2,
+        adaptive: bool = True,
         max_steps: int | None = None,
-        steps_per_overhead: float = 0.3,
-        min_max_steps: int = 5,
+        steps_per_overhead: float = 0.2,
+        min_max_steps: int = 6,
         max_max_steps: int = 30,
         compute_spread: float = 11.0,
         first_steps: int = 5,
         smoothing: float = 0.3,
-        equal_spread: float = 2.0,
+        rate_smoothing: float = 0.05,
         patience_cycles: float = 3.0,
         **options: Any,
     ) -> None:
@@ -105,20 +110,18 @@ class DeepEdge(AsyncStrategy):
             server_learning_rate=server_learning_rate,
             patience_cycles=patience_cycles,
         )
-        require_non_negative(
+        if averaging is not None and not 0 <= averaging < 1:
+            raise ValueError(f"averaging must be in [0, 1) or None, got {averaging}")
+        NormBound(norm_bound)
+        self.latency_budget_s, self.buffer_size = latency_budget_s, buffer_size
+        self.server_learning_rate, self.averaging = server_learning_rate, averaging
+        self.weighting = Weighting(
             staleness_exponent=staleness_exponent,
             step_exponent=step_exponent,
             participation_exponent=participation_exponent,
+            rate_bound=rate_bound,
         )
-        if not rate_bound >= 1:
-            raise ValueError(f"rate_bound must be >= 1, got {rate_bound}")
-        if averaging is not None and not 0 <= averaging < 1:
-            raise ValueError(f"averaging must be in [0, 1) or None, got {averaging}")
-        self.latency_budget_s, self.buffer_size = latency_budget_s, buffer_size
-        self.server_learning_rate, self.averaging = server_learning_rate, averaging
-        self.staleness_exponent, self.step_exponent = staleness_exponent, step_exponent
-        self.participation_exponent, self.rate_bound = participation_exponent, rate_bound
-        self.patience_cycles = patience_cycles
+        self.norm_bound, self.adaptive, self.patience_cycles = norm_bound, adaptive, patience_cycles
         self.fleet_options = FleetOptions(
             first_steps=first_steps if max_steps is None else min(first_steps, max_steps),
             steps_per_overhead=steps_per_overhead,
@@ -126,7 +129,7 @@ class DeepEdge(AsyncStrategy):
             max_max_steps=max_max_steps if max_steps is None else max_steps,
             compute_spread=compute_spread,
             smoothing=smoothing,
-            equal_spread=equal_spread,
+            rate_smoothing=rate_smoothing,
         )
 
     def _begin(
@@ -134,9 +137,9 @@ class DeepEdge(AsyncStrategy):
     ) -> None:
         super()._begin(layout, arrays, clock, timeout_s)
         self._fleet = FleetEstimate(self.fleet_options)
+        self._agreement, self._bounded = Agreement(), NormBound(self.norm_bound)
         self._average = self._model
-        self._contributors: set[int] = set()
-        self._buffering_since_s = 0.0
+        self._buffering_since_s: float | None = None
         self._told_about_telemetry = False
 
     def plan(self, node_id: int) -> TrainPlan:
@@ -148,10 +151,6 @@ class DeepEdge(AsyncStrategy):
             deadline_s=None if allocation is None else allocation.compute_s,
             latency_budget_s=self.latency_budget_s,
         )
-
-    def may_dispatch(self, node_id: int) -> bool:
-        """Let a node wait for the next version in the synchronous regime only."""
-        return not (self._is_synchronous and node_id in self._contributors)
 
     def reply_timeout_s(self, node_id: int, plan: TrainPlan | None) -> float:
         """Return some expected round trips; the run's timeout for a node not yet profiled."""
@@ -175,21 +174,19 @@ class DeepEdge(AsyncStrategy):
 
     def weight(self, update: Update, staleness: int) -> float:
         """Return N p_i (1 + s)^-a (h_ref / h)^q r_i^-gamma."""
-        fleet = self._fleet
-        exponent = 0.0 if self._is_synchronous else self.staleness_exponent
-        weight = fleet.relative_share(update.node_id) * polynomial(staleness, exponent)
-        rates = fleet.rates(update.node_id)
-        if rates[0] > 0:
-            weight *= participation_weight(*rates, self.participation_exponent, self.rate_bound)
-        if update.num_steps is not None:
-            weight *= step_weight(update.num_steps, fleet.reference_steps, self.step_exponent)
-        return weight
+        return self.weighting.weigh(
+            relative_share=self._fleet.relative_share(update.node_id),
+            staleness=staleness,
+            num_steps=update.num_steps,
+            reference_steps=self._fleet.reference_steps,
+            rates=self._fleet.rates(update.node_id),
+            aligned=self._agreement.aligned,
+        )
 
     def folded(self, update: Update, now_s: float) -> None:
-        """Note whose update is in the buffer, and since when it is not empty."""
-        if not self._contributors:
+        """Note since when the buffer is not empty."""
+        if self._buffering_since_s is None:
             self._buffering_since_s = now_s
-        self._contributors.add(update.node_id)
 
     def is_due(self, num_updates: int, now_s: float) -> bool:
         """Return whether K updates are buffered, or the oldest has waited long enough."""
@@ -198,22 +195,34 @@ class DeepEdge(AsyncStrategy):
 
     def due_at_s(self) -> float | None:
         """Return when the oldest buffered update has waited for `patience_cycles`."""
-        if not self._contributors or self._fleet.median_cycle_s is None:
+        if self._buffering_since_s is None or self._fleet.median_cycle_s is None:
             return None
         return self._buffering_since_s + self.patience_cycles * self._fleet.median_cycle_s
 
+    def drained(self, buffer: UpdateBuffer) -> Vector:
+        """Return g, and take note of how much its updates agree."""
+        if self.adaptive:
+            self._agreement.observe(len(buffer), *buffer.squares())
+        return self._bounded(buffer.take_mean())
+
     def step(self, model: Vector, mean: Vector) -> Vector:
         """Return w + eta g."""
-        fraction, eta = self._buffer_size / self._num_nodes, self.server_learning_rate
-        return model + (1.7 * math.sqrt(fraction) if eta is None else eta) * mean
+        eta, slots = self.server_learning_rate, self._num_nodes * self._fleet.max_steps
+        if eta is None:  # at most |B|: the plain sum of the updates
+            eta = min(14 * math.sqrt(self._buffer_size / slots), self._buffer_size)
+        return model + eta * self._agreement.step_factor * mean
 
     def advanced(self) -> None:
         """Move the average of the model, and plan anew."""
         fraction, beta = self._buffer_size / self._num_nodes, self.averaging
         beta = 1 - 0.5 * fraction if beta is None else beta
         self._average = mix(self._average, self._model, 1 - beta)
-        self._contributors.clear()
-        self._fleet.refresh(self._exchange.members.node_ids)
+        self._buffering_since_s = None
+        self._fleet.refresh(
+            self._exchange.members.node_ids,
+            aligned=self._agreement.aligned,
+            opposed=self._agreement.opposed,
+        )
 
     def published(self) -> Vector:
         """Return the average of the model."""
@@ -224,26 +233,18 @@ class DeepEdge(AsyncStrategy):
         return max(1, len(self._exchange.members))
 
     @property
-    def _is_synchronous(self) -> bool:
-        is_equal = self._fleet.num_equal == self._num_nodes
-        return is_equal and self.buffer_size in (None, self._num_nodes)
-
-    @property
     def _buffer_size(self) -> int:
         if self.buffer_size is not None:
             return min(self.buffer_size, self._num_nodes)
-        if self._is_synchronous:
-            return self._num_nodes
         return min(self._num_nodes, max(2, round(self._num_nodes / 5)))
 
     def summary(self) -> None:
         """Log the strategy's settings."""
         budget_s = self.latency_budget_s
-        exponents = (self.staleness_exponent, self.step_exponent, self.participation_exponent)
         log(INFO, "\t├──> DeepEdge:")
         log(INFO, "\t│\t├── Latency budget: %s", f"{budget_s:.3g} s" if budget_s else "none")
-        log(INFO, "\t│\t├── Buffer size: %s", auto(self.buffer_size))
-        log(INFO, "\t│\t├── Server learning rate: %s", auto(self.server_learning_rate))
-        log(INFO, "\t│\t├── Averaging: %s", auto(self.averaging))
-        log(INFO, "\t│\t└── Exponents: staleness %.3g, steps %.3g, participation %.3g", *exponents)
+        for name in ("buffer_size", "server_learning_rate", "averaging"):
+            label = name.capitalize().replace("_", " ")
+            log(INFO, "\t│\t├── %s: %s", label, auto(getattr(self, name)))
+        log(INFO, "\t│\t└── %s", self.weighting)
         super().summary()

@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepedge_flwr.core.aggregation import UpdateBuffer, mix, participation_weight, step_weight
+from deepedge_flwr.core.aggregation import (
+    NormBound,
+    UpdateBuffer,
+    mix,
+    participation_weight,
+    step_weight,
+)
 
 PERIODS_S = [1.0, 2.0, 4.0, 16.0]
 HORIZON_S = 160.0
@@ -137,3 +143,37 @@ def test_a_buffer_takes_over_another_and_can_be_taken_as_a_sum() -> None:
 def test_the_mean_of_nothing_is_an_error() -> None:
     with pytest.raises(ValueError, match="empty buffer: add an update first"):
         UpdateBuffer(3).take_mean()
+
+
+def test_the_squares_of_a_buffer_by_hand() -> None:
+    buffer, other = UpdateBuffer(2), UpdateBuffer(2)
+    buffer.add(np.array([3.0, 4.0]), 2.0)
+    other.add(np.array([1.0, 0.0]), 1.0)
+    assert buffer.squares() == (100.0, 100.0)
+    buffer.absorb(other)
+    # (6 + 1)^2 + 8^2 of the sum; 100 and 1 of its parts.
+    assert buffer.squares() == (113.0, 101.0)
+    buffer.take_mean()
+    assert buffer.squares() == (0.0, 0.0)
+
+
+def test_a_step_is_bounded_by_the_mean_of_those_before_it() -> None:
+    bounded = NormBound(bound=1.0, memory=0.5)
+    assert bounded(np.array([3.0, 4.0])).tolist() == [3.0, 4.0]  # mean 5
+    # 100 counts as 10: the mean becomes 7.5, and so long is the step.
+    np.testing.assert_allclose(bounded(np.array([60.0, 80.0])), [4.5, 6.0])
+    assert bounded(np.array([1.0, 0.0])).tolist() == [1.0, 0.0]  # mean 4.25
+    np.testing.assert_allclose(bounded(np.array([0.0, 8.5])), [0.0, 6.375])
+
+
+def test_what_has_no_length_is_left_alone_and_not_learned_from() -> None:
+    bounded = NormBound(bound=1.0, memory=0.5)
+    assert bounded(np.zeros(2)).tolist() == [0.0, 0.0]
+    assert np.isinf(bounded(np.array([np.inf, 1.0]))[0])
+    assert bounded(np.array([2.0])).tolist() == [2.0]
+    assert NormBound(None)(np.array([1e9])).tolist() == [1e9]
+
+
+def test_a_bound_below_one_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"bound must be >= 1 or None, got 0\.9"):
+        NormBound(0.9)

@@ -73,11 +73,11 @@ def test_impossible_inputs_are_errors(
 @pytest.mark.parametrize(
     ("tau", "overhead", "expected"),
     [
-        # 0.3 * 40 / 1 = 12 steps, 11 times as long as the fastest node's job.
-        ([1, 2, 4], [40, 40, 40], Allocation(max_steps=12, compute_s=132, period_s=172)),
+        # 0.2 * 60 / 1 = 12 steps, 11 times as long as the fastest node's job.
+        ([1, 2, 4], [60, 60, 60], Allocation(max_steps=12, compute_s=132, period_s=192)),
         # The median is what a long link in an otherwise fast fleet does not move.
-        ([1, 2, 4], [40, 40, 4000], Allocation(max_steps=12, compute_s=132, period_s=172)),
-        ([1, 2], [0, 0], Allocation(max_steps=5, compute_s=55, period_s=55)),
+        ([1, 2, 4], [60, 60, 6000], Allocation(max_steps=12, compute_s=132, period_s=192)),
+        ([1, 2], [0, 0], Allocation(max_steps=6, compute_s=66, period_s=66)),
         ([0.5, 2], [1000, 1000], Allocation(max_steps=30, compute_s=165, period_s=1165)),
     ],
 )
@@ -92,3 +92,12 @@ def test_a_spread_of_speeds_changes_the_time_of_a_job_and_only_then_its_steps() 
     plan = plan_fleet(tau, overhead, min_max_steps=6)
     h = steps_in_period(tau, overhead, plan.period_s, 1, plan.max_steps)
     assert h.tolist() == [6, 6, 3]
+
+
+def test_agreement_stretches_the_period_and_disagreement_shortens_jobs() -> None:
+    plan = Allocation(max_steps=12, compute_s=100.0, period_s=140.0)
+    assert plan.adapted(0.0, 0.0) == plan
+    assert plan.adapted(1.0, 0.0) == Allocation(max_steps=12, compute_s=150.0, period_s=190.0)
+    assert plan.adapted(0.0, 1.0) == Allocation(max_steps=6, compute_s=100.0, period_s=140.0)
+    assert plan.adapted(0.0, 0.5).max_steps == 9
+    assert Allocation(max_steps=1, compute_s=1.0, period_s=1.0).adapted(0.0, 1.0).max_steps == 1

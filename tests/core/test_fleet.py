@@ -9,7 +9,7 @@ from deepedge_flwr.core.fleet import FleetEstimate, FleetOptions
 from deepedge_flwr.core.types import DeviceProfile, Telemetry
 
 #: The newest reply is the estimate: spreads can be set to the digit.
-NO_MEMORY = FleetOptions(smoothing=1.0)
+NO_MEMORY = FleetOptions(smoothing=1.0, rate_smoothing=1.0)
 
 
 def learn(
@@ -39,7 +39,7 @@ def test_an_unknown_fleet_plans_with_its_options() -> None:
     fleet = FleetEstimate(FleetOptions(first_steps=7))
     fleet.refresh([1])
     assert (fleet.steps(1), fleet.reference_steps) == (7, 7.0)
-    assert (fleet.allocation, fleet.median_cycle_s, fleet.num_equal) == (None, None, 0)
+    assert (fleet.allocation, fleet.median_cycle_s, fleet.max_steps) == (None, None, 30)
     assert fleet.profile(1) == DeviceProfile(node_id=1)
     assert fleet.cycle_s(1, 3) is None
 
@@ -65,17 +65,16 @@ def test_the_median_round_trip_is_over_the_nodes_with_telemetry() -> None:
 def test_the_estimate_of_two_nodes_by_hand() -> None:
     fleet = two_nodes()
     assert fleet.allocation is not None
-    # 0.3 * 2 / 1 is under the 5 steps that a job has at least; 55 s is 11 times 5 steps of 1 s.
-    assert (fleet.allocation.max_steps, fleet.allocation.period_s) == (5, 57.0)
-    assert (fleet.steps(1), fleet.steps(2)) == (5, 2)
-    assert fleet.reference_steps == (30 * 5 + 10 * 2) / 40
+    # 0.2 * 2 / 1 is under the 6 steps that a job has at least; 66 s is 11 times 6 steps of 1 s.
+    assert (fleet.allocation.max_steps, fleet.allocation.period_s) == (6, 68.0)
+    assert (fleet.max_steps, fleet.steps(1), fleet.steps(2)) == (6, 6, 3)
+    assert fleet.reference_steps == (30 * 6 + 10 * 3) / 40
     assert fleet.median_cycle_s == (7.0 + 102.0) / 2
     assert (fleet.cycle_s(1, 5), fleet.cycle_s(2, 2)) == (7.0, 42.0)
     assert (fleet.relative_share(1), fleet.relative_share(2)) == (1.5, 0.5)
     rate, mean_rate = fleet.rates(1)
     assert rate == 1 / 7
     assert mean_rate == pytest.approx((1 / 7 + 1 / 102) / 2, rel=1e-15)
-    assert fleet.num_equal == 0
 
 
 def test_steps_change_when_the_figures_are_refreshed_and_not_before() -> None:
@@ -84,11 +83,21 @@ def test_steps_change_when_the_figures_are_refreshed_and_not_before() -> None:
     learn(fleet, 2, 20.0)
     assert (fleet.steps(1), fleet.steps(2)) == (5, 5)
     fleet.refresh([1, 2])
-    assert (fleet.steps(1), fleet.steps(2)) == (5, 2)
+    assert (fleet.steps(1), fleet.steps(2)) == (6, 3)
     learn(fleet, 1, 2.0)
-    assert (fleet.steps(1), fleet.steps(2)) == (5, 2)
+    assert (fleet.steps(1), fleet.steps(2)) == (6, 3)
     fleet.refresh([1, 2])
-    assert (fleet.steps(1), fleet.steps(2)) == (5, 5)
+    assert (fleet.steps(1), fleet.steps(2)) == (6, 6)
+
+
+def test_agreement_adapts_the_steps_and_what_they_are_measured_by() -> None:
+    fleet = two_nodes()
+    fleet.refresh([1, 2], opposed=1.0)
+    assert (fleet.max_steps, fleet.steps(1), fleet.steps(2)) == (3, 3, 3)
+    assert fleet.reference_steps == 3.0
+    fleet.refresh([1, 2], aligned=1.0)
+    # 99 s instead of 66: the slow node does 4 steps of 20 s.
+    assert (fleet.max_steps, fleet.steps(1), fleet.steps(2)) == (6, 6, 4)
 
 
 def test_a_slow_node_answers_late_rather_than_never() -> None:
@@ -108,7 +117,7 @@ def test_a_node_without_telemetry_keeps_the_first_plan_and_still_counts() -> Non
     assert fleet.relative_share(3) == 20 * 3 / 60
     assert fleet.rates(3)[0] == 1 / 50
     # The reference is over the nodes whose steps are known.
-    assert fleet.reference_steps == (30 * 5 + 10 * 2) / 40
+    assert fleet.reference_steps == (30 * 6 + 10 * 3) / 40
 
 
 def test_the_first_cycle_starts_with_the_dispatch_and_the_next_with_the_last_reply() -> None:
@@ -126,57 +135,28 @@ def test_pauses_of_the_gate_slow_a_node_down() -> None:
     assert fleet.cycle_s(1, 3) == 2.0 + 3 * 4.0
 
 
-def test_a_fleet_is_equal_below_the_threshold_and_stays_so_a_little_above() -> None:
-    fleet = FleetEstimate(NO_MEMORY)
-    seen = []
-    # Both nodes get 5 steps without links, so that cycles spread as step times do.
-    for spread in (2.0, 1.75, 2.0, 2.25, 2.5, 2.25, 1.75):
-        learn(fleet, 1, 1.0)
-        learn(fleet, 2, spread)
-        fleet.refresh([1, 2])
-        seen.append(fleet.num_equal)
-    assert seen == [0, 2, 2, 2, 0, 0, 2]
-
-
-def test_a_lone_node_is_an_equal_fleet() -> None:
-    fleet = FleetEstimate(NO_MEMORY)
-    learn(fleet, 1, 1.0)
-    fleet.refresh([1])
-    assert fleet.num_equal == 1
-
-
-def test_a_fleet_is_not_equal_until_every_node_is_profiled() -> None:
-    fleet = FleetEstimate(NO_MEMORY)
-    learn(fleet, 1, 1.0)
-    learn(fleet, 2, 1.0)
-    fleet.refresh([1, 2, 3])
-    assert fleet.num_equal == 0
-    fleet.learn(3, num_examples=1, telemetry=None, sent_at_s=0.0, now_s=5.0)
-    fleet.refresh([1, 2, 3])
-    assert fleet.num_equal == 0
-    learn(fleet, 3, 1.0)
-    fleet.refresh([1, 2, 3])
-    assert fleet.num_equal == 3
-
-
-def test_a_fleet_of_which_nothing_is_known_any_more_is_not_equal() -> None:
-    fleet = FleetEstimate(NO_MEMORY)
-    learn(fleet, 1, 1.0)
-    fleet.refresh([1])
-    fleet.refresh([2])
-    assert (fleet.num_equal, fleet.median_cycle_s) == (0, None)
-
-
-def test_nodes_that_left_are_forgotten() -> None:
+def test_a_node_that_comes_and_goes_keeps_its_profile() -> None:
     fleet = two_nodes()
-    fleet.refresh([1, 5])
-    assert fleet.profile(2) == DeviceProfile(node_id=2)
-    assert (fleet.relative_share(1), fleet.rates(1)) == (1.0, (1 / 7, 1 / 7))
-    assert (fleet.median_cycle_s, fleet.reference_steps) == (7.0, 5.0)
-    assert fleet.cycle_s(2, 1) is None
-    # Its next cycle starts with a dispatch again, not with a reply of its former life.
-    learn(fleet, 2, 1.0, overhead_s=2.0, num_examples=10, sent_at_s=1000.0)
-    assert fleet.profile(2).interarrival_s == 7.0
+    before = fleet.profile(2)
+    fleet.refresh([1])
+    assert fleet.profile(2) == before
+    assert fleet.relative_share(1) == 1.5
+    # Its absence counts as time between its replies.
+    learn(fleet, 2, 20.0, overhead_s=2.0, num_examples=10, sent_at_s=1000.0)
+    assert fleet.profile(2).interarrival_s == (102.0 + 1000.0) / 2
+
+
+def test_of_absent_nodes_as_many_are_remembered_as_are_present_the_last_heard_of() -> None:
+    fleet = FleetEstimate(NO_MEMORY)
+    for node_id in (1, 2, 3, 4):
+        learn(fleet, node_id, 1.0, sent_at_s=10.0 * node_id)
+    fleet.refresh([1])
+    assert [fleet.profile(n).num_observations for n in (1, 2, 3, 4)] == [1, 0, 0, 1]
+    # Node 2 is unknown again: its next cycle starts with a dispatch.
+    learn(fleet, 2, 1.0, sent_at_s=1000.0)
+    assert fleet.profile(2).interarrival_s == 5.0
+    fleet.refresh([])
+    assert fleet.median_cycle_s is None
 
 
 REPLIES = st.lists(
@@ -189,19 +169,22 @@ REPLIES = st.lists(
 def test_running_sums_equal_recomputation(
     replies: list[tuple[int, float, float]], present: list[set[int]]
 ) -> None:
-    """Replies come in portions; after each, the nodes that are not present are forgotten."""
+    """Replies come in portions; after each, absent nodes are forgotten down to those present."""
     fleet, examples, now_s = FleetEstimate(FleetOptions()), dict[int, float](), 0.0
+    heard_s: dict[int, float] = {}
     portions = np.array_split(np.arange(len(replies)), len(present) + 1)
     for portion, node_ids in zip(portions, [set[int](), *present], strict=True):
         if portion is not portions[0]:
             fleet.refresh(node_ids)
-            examples = {n: count for n, count in examples.items() if n in node_ids}
+            absent = sorted(examples.keys() - node_ids, key=lambda n: (-heard_s[n], n))
+            kept = node_ids | set(absent[: len(node_ids)])
+            examples = {n: count for n, count in examples.items() if n in kept}
         for node_id, num_examples, elapsed_s in (replies[k] for k in portion):
             sent_at_s, now_s = now_s, now_s + elapsed_s
             fleet.learn(
                 node_id, num_examples=num_examples, telemetry=None, sent_at_s=sent_at_s, now_s=now_s
             )
-            examples[node_id] = num_examples
+            examples[node_id], heard_s[node_id] = num_examples, now_s
     if not examples:
         return
     intervals_s = [fleet.profile(node_id).interarrival_s for node_id in examples]

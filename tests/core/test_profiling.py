@@ -46,12 +46,22 @@ def test_the_estimate_of_a_step_forgets_geometrically(smoothing: float) -> None:
     assert profile.num_observations == 4
 
 
-def test_every_estimate_is_smoothed_alike() -> None:
+def test_every_estimate_of_the_job_is_smoothed_alike() -> None:
     profile = reply(reply(FRESH, busy_s=4.0), busy_s=8.0, paused_s=8.0)
     assert profile.pause_fraction == pytest.approx(0.3 * 0.5, rel=1e-15)
     assert profile.step_time_s == pytest.approx(0.7 * 1.0 + 0.3 * 2.0, rel=1e-15)
-    assert profile.interarrival_s == pytest.approx(0.7 * 7.0 + 0.3 * 19.0, rel=1e-15)
     assert profile.overhead_s == pytest.approx(2.0, rel=1e-15)
+
+
+def test_the_time_between_replies_is_a_mean_and_then_forgets_slowly() -> None:
+    profile, rounds = FRESH, [2.0, 4.0, 9.0, 1.0]
+    for since_last_s in rounds:
+        profile = observe(
+            profile, round_trip_s=1.0, since_last_s=since_last_s, telemetry=None,
+            rate_smoothing=0.3,
+        )  # fmt: skip
+    # The mean of the first three; 1/4 is less than 0.3.
+    assert profile.interarrival_s == pytest.approx(0.7 * 5.0 + 0.3 * 1.0, rel=1e-15)
 
 
 def test_a_node_that_stays_what_it_is_keeps_its_estimate() -> None:
