@@ -107,27 +107,28 @@ def get_telemetry(content: RecordDict) -> Telemetry | None:
 
 def encode_array(values: NDArray[Any]) -> Array:
     """Return `Array(values)` of values in C order, the same bytes."""
-    shape, dtype = tuple(values.shape), str(values.dtype)
-    return Array(dtype, shape, SType.NUMPY, _npy_header(shape, dtype) + values.tobytes())
+    dtype, header = _npy_format(values.shape, values.dtype)
+    return Array(dtype, values.shape, SType.NUMPY, header + values.tobytes())
 
 
 def decode_array(array: Array) -> NDArray[Any]:
     """Return `array.numpy()`, read-only and without a copy."""
-    header = _npy_header(array.shape, array.dtype)
+    dtype, header = _npy_format(array.shape, array.dtype)
     if array.stype != SType.NUMPY or not array.data.startswith(header):
         return array.numpy()
     size = math.prod(array.shape)
-    return np.frombuffer(array.data, array.dtype, size, len(header)).reshape(array.shape)
+    return np.frombuffer(array.data, dtype, size, len(header)).reshape(array.shape)
 
 
 # A model's arrays have the same headers in every message, and numpy parses them slowly.
 @functools.lru_cache(maxsize=1024)
-def _npy_header(shape: tuple[int, ...], dtype: str) -> bytes:
-    """Return what `numpy.save` writes before the values of an array in C order."""
-    buffer, descr = BytesIO(), np.lib.format.dtype_to_descr(np.dtype(dtype))
+def _npy_format(shape: tuple[int, ...], dtype: np.dtype[Any] | str) -> tuple[str, bytes]:
+    """Return the dtype's name and what `numpy.save` writes before values in C order."""
+    buffer, dtype = BytesIO(), np.dtype(dtype)
+    descr = np.lib.format.dtype_to_descr(dtype)
     header = {"shape": shape, "fortran_order": False, "descr": descr}
     np.lib.format.write_array_header_1_0(buffer, header)
-    return buffer.getvalue()
+    return str(dtype), buffer.getvalue()
 
 
 @dataclass(frozen=True, slots=True)
