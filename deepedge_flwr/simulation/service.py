@@ -77,6 +77,8 @@ class ServiceInterval:
     contention: float
 
 
+# What a device was predicted to serve, a client lives through a moment later.
+@functools.lru_cache(maxsize=1024)
 def serve(
     spec: ServiceSpec,
     seed: tuple[int, int],
@@ -116,6 +118,7 @@ def serve(
     )
 
 
+@functools.lru_cache(maxsize=4096)
 def _phase(seed: tuple[int, int]) -> float:
     """Return where in its period a device's service starts: fleets are not synchronised."""
     return float(_block(seed, -1)[0] % 1.0)
@@ -123,7 +126,8 @@ def _phase(seed: tuple[int, int]) -> float:
 
 def _noise(seed: tuple[int, int], first: int, stop: int) -> NDArray[np.float64]:
     blocks = range(first // _BLOCK, (stop - 1) // _BLOCK + 1)
-    joined = np.concatenate([_block(seed, block) for block in blocks])
+    drawn = [_block(seed, block) for block in blocks]
+    joined = drawn[0] if len(drawn) == 1 else np.concatenate(drawn)
     start = blocks[0] * _BLOCK
     return joined[first - start : stop - start]
 

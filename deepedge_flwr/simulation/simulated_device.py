@@ -123,9 +123,10 @@ class SimulatedDevice:
             seed = (self._start.seed, self._start.node_index)
             served = serve(service, seed, self._now_s, end_s, self.contention, training)
             self.contention = served.contention
-            self._pending.extend(served.latencies_s.tolist())
-            self._request_times_s.append(served.times_s)
-            self._violated.append(served.latencies_s > service.budget_s)
+            if len(served.times_s):
+                self._pending.extend(served.latencies_s.tolist())
+                self._request_times_s.append(served.times_s)
+                self._violated.append(served.latencies_s > service.budget_s)
         kind = "compute" if training else "pause"
         last = self._segments[-1] if self._segments else None
         if last is not None and last.kind == kind:
