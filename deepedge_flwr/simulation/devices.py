@@ -202,6 +202,13 @@ def log_normal(num_nodes: int, step_time_s: float, sigma: float, seed: int = 0) 
     return [float(t) for t in np.sort(step_time_s * np.exp(sigma * noise))]
 
 
+def exponential(num_nodes: int, step_time_s: float, seed: int = 0) -> list[float]:
+    """Exponentially distributed step times with mean `step_time_s`, fastest first."""
+    _check(num_nodes, step_time_s)
+    noise = np.random.default_rng((seed, 2)).standard_exponential(num_nodes)
+    return [float(t) for t in np.sort(step_time_s * noise)]
+
+
 def heavy_tail(
     num_nodes: int, step_time_s: float, fraction: float = 0.1, slowdown: float = 16.0
 ) -> list[float]:

@@ -33,7 +33,7 @@ def load(
     speed_rank : Sequence[int]
         Rank of every node, 0 is the fastest.
     partition : str
-        ``dirichlet`` or ``speed_correlated``.
+        ``dirichlet``, ``speed_correlated`` or ``few_classes``.
     alpha : float
         Concentration of the partition.
     min_examples : int

@@ -48,7 +48,7 @@ def load(
     num_train, num_test : int
         Number of images, the first of each file.
     partition : str
-        ``dirichlet`` or ``speed_correlated``.
+        ``dirichlet``, ``speed_correlated`` or ``few_classes``.
     alpha : float
         Concentration of the partition.
     min_examples : int

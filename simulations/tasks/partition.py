@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-PARTITIONS = ("dirichlet", "speed_correlated")
+PARTITIONS = ("dirichlet", "speed_correlated", "few_classes")
 MAX_ATTEMPTS = 100
 
 
@@ -108,6 +108,64 @@ def speed_correlated(
     return tuple(parts[node] for node in range(len(speed_rank)))
 
 
+def few_classes(
+    labels: NDArray[np.int64],
+    num_nodes: int,
+    seed: int,
+    num_classes: tuple[int, int] = (3, 5),
+    min_examples: int = 10,
+) -> tuple[NDArray[np.int64], ...]:
+    """Return each node's examples, of a few classes that are drawn at random.
+
+    A node holds 3 to 5 classes. The examples of a class are spread over the nodes that hold it in
+    proportion to |z|, z ~ N(10, 3^2). The draw is repeated, as a function of the attempt's index,
+    until every class is held and every node has `min_examples`.
+
+    Parameters
+    ----------
+    num_classes : tuple[int, int] (default: (3, 5))
+        Fewest and most classes of a node.
+    labels, num_nodes, seed, min_examples
+        As for `dirichlet`.
+
+    Raises
+    ------
+    ValueError
+        If an argument breaks its rule, or after 100 draws without success.
+
+    References
+    ----------
+    Li et al., "FedCompass", arXiv:2309.14675, sec. 5: the class partition, with the figures of
+    the authors' code for ten nodes.
+    """
+    classes = np.unique(labels)
+    if not 1 <= num_classes[0] <= num_classes[1] <= len(classes):
+        raise ValueError(
+            f"num_classes must be a range within 1 to {len(classes)}, the number of classes, "
+            f"got {num_classes}"
+        )
+    _check_size(len(labels), num_nodes, min_examples)
+    for attempt in range(MAX_ATTEMPTS):
+        rng = np.random.default_rng((seed, *b"few_classes", attempt))
+        weights = np.zeros((len(classes), num_nodes))
+        for node in range(num_nodes):
+            held = rng.permutation(len(classes))[: rng.integers(num_classes[0], num_classes[1] + 1)]
+            weights[held, node] = np.abs(rng.normal(10, 3, len(held)))
+        if weights.sum(axis=1).min() == 0:
+            continue
+        node_of = np.empty(len(labels), dtype=np.int64)
+        for label, row in zip(classes, weights, strict=True):
+            examples = rng.permutation(np.flatnonzero(labels == label))
+            node_of[examples] = _spread(len(examples), row / row.sum())
+        if np.bincount(node_of, minlength=num_nodes).min() >= min_examples:
+            return tuple(np.flatnonzero(node_of == node) for node in range(num_nodes))
+    raise ValueError(
+        f"no partition of {len(classes)} classes over num_nodes={num_nodes} gave every node "
+        f"min_examples={min_examples} and every class a node in {MAX_ATTEMPTS} draws: use more "
+        "nodes or a smaller min_examples"
+    )
+
+
 def partition_examples(
     partition: str,
     labels: NDArray[np.int64],
@@ -122,6 +180,8 @@ def partition_examples(
         return dirichlet(labels, len(speed_rank), alpha, seed, min_examples)
     if partition == "speed_correlated":
         return speed_correlated(labels, speed_rank, alpha, seed, min_examples=min_examples)
+    if partition == "few_classes":
+        return few_classes(labels, len(speed_rank), seed, min_examples=min_examples)
     raise ValueError(f"unknown partition {partition!r}: valid: {', '.join(PARTITIONS)}")
 
 
@@ -139,8 +199,7 @@ def _redrawn(
         for label in np.unique(labels):
             examples = rng.permutation(np.flatnonzero(labels == label))
             shares = rng.dirichlet(np.full(num_nodes, alpha))
-            cuts = np.rint(np.cumsum(shares) * len(examples))
-            node_of[examples] = np.searchsorted(cuts[:-1], np.arange(len(examples)), side="right")
+            node_of[examples] = _spread(len(examples), shares)
         if np.bincount(node_of, minlength=num_nodes).min() >= min_examples:
             return tuple(np.flatnonzero(node_of == node) for node in range(num_nodes))
     raise ValueError(
@@ -150,11 +209,21 @@ def _redrawn(
     )
 
 
+def _spread(num_examples: int, shares: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the node of each of so many examples, spread over the nodes by their shares."""
+    cuts = np.rint(np.cumsum(shares) * num_examples)
+    return np.searchsorted(cuts[:-1], np.arange(num_examples), side="right")
+
+
 def _check_draw(num_examples: int, num_nodes: int, alpha: float, min_examples: int) -> None:
     if not (alpha > 0 and np.isfinite(alpha)):
         raise ValueError(
             f"alpha must be finite and > 0, got {alpha}: 0.1 is strong label skew, 100 almost none"
         )
+    _check_size(num_examples, num_nodes, min_examples)
+
+
+def _check_size(num_examples: int, num_nodes: int, min_examples: int) -> None:
     if num_nodes < 1 or min_examples < 1:
         raise ValueError(
             f"num_nodes and min_examples must be >= 1, got {num_nodes} and {min_examples}"

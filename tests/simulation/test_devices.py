@@ -12,6 +12,7 @@ from deepedge_flwr.simulation import (
     LinkSpec,
     ServiceSpec,
     build_fleet,
+    exponential,
     heavy_tail,
     log_normal,
     speed_classes,
@@ -103,6 +104,14 @@ def test_heavy_tail_slows_the_last_devices() -> None:
 def test_heavy_tail_checks_its_fraction() -> None:
     with pytest.raises(ValueError, match=r"fraction must be in \[0, 1\], got 1\.5"):
         heavy_tail(4, 0.1, fraction=1.5)
+
+
+def test_exponential_has_its_mean_and_spread_and_is_a_function_of_its_seed() -> None:
+    step_times_s = np.array(exponential(4000, 0.1))
+    assert step_times_s.mean() == pytest.approx(0.1, rel=0.05)
+    assert step_times_s.std() == pytest.approx(0.1, rel=0.1)
+    assert list(step_times_s) == sorted(step_times_s)
+    assert exponential(5, 0.1, seed=1) == exponential(5, 0.1, seed=1) != exponential(5, 0.1, seed=2)
 
 
 def test_log_normal_has_its_median_and_spread() -> None:

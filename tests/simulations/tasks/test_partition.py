@@ -8,7 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from simulations.tasks.partition import dirichlet, partition_examples, speed_correlated
+from simulations.tasks.partition import (
+    dirichlet,
+    few_classes,
+    partition_examples,
+    speed_correlated,
+)
 
 Partition = tuple[NDArray[np.int64], ...]
 
@@ -139,3 +144,36 @@ def test_speed_correlated_refuses(arguments: dict[str, Any], message: str) -> No
     defaults: dict[str, Any] = {"speed_rank": range(4), "alpha": 1.0, "seed": 0}
     with pytest.raises(ValueError, match=message):
         speed_correlated(LABELS, **defaults | arguments)
+
+
+def test_few_classes_gives_every_node_three_to_five_and_every_class_a_node() -> None:
+    for seed in range(5):
+        parts = few_classes(LABELS, 10, seed)
+        assert_disjoint_and_complete(parts, len(LABELS))
+        held = [np.unique(LABELS[part]) for part in parts]
+        assert all(3 <= len(classes) <= 5 for classes in held)
+        assert set(np.concatenate(held)) == set(range(10))
+        assert min(map(len, parts)) >= 10
+
+
+def test_few_classes_is_a_function_of_its_seed_and_one_of_the_partitions() -> None:
+    assert same(few_classes(LABELS, 10, 3), few_classes(LABELS, 10, 3))
+    assert not same(few_classes(LABELS, 10, 3), few_classes(LABELS, 10, 4))
+    named = partition_examples(
+        "few_classes", LABELS, speed_rank=range(10), alpha=0.3, seed=3, min_examples=10
+    )
+    assert same(named, few_classes(LABELS, 10, 3))
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"num_classes": (0, 5)}, r"num_classes must be a range within 1 to 10, .* got \(0, 5\)"),
+        ({"num_classes": (3, 11)}, r"within 1 to 10, the number of classes, got \(3, 11\)"),
+        ({"min_examples": 101}, "num_nodes=10 with min_examples=101 each need 1010 examples"),
+        ({"num_classes": (1, 1), "num_nodes": 9}, "every class a node in 100 draws: use more"),
+    ],
+)
+def test_few_classes_that_cannot_be_are_errors(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        few_classes(LABELS, options.pop("num_nodes", 10), 0, **options)
