@@ -2,10 +2,14 @@
 
 import os
 from collections.abc import Callable, Sequence
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
 
 from .evaluator import WINDOW
@@ -59,6 +63,25 @@ _RULES: tuple[tuple[str, str, Rule], ...] = (
 
 def compose_config(overrides: Sequence[str] = ()) -> DictConfig:
     """Return the configuration that `python -m simulations.run OVERRIDES` would use."""
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    values = [override for override in parsed if _is_value(override)]
+    chosen = tuple(str(override.input_line) for override in parsed if override not in values)
+    config = deepcopy(_composed(chosen))
+    for override in values:
+        OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
+    return config
+
+
+def _is_value(override: Override) -> bool:
+    """Return whether hydra would set the value after it has put the files together."""
+    key = override.key_or_group
+    is_hydras = key.split(".")[0].split("/")[0] == "hydra"
+    return override.type is OverrideType.CHANGE and not is_hydras and not (CONF_DIR / key).is_dir()
+
+
+# Putting the files together takes as long as a short run; a suite needs few of their choices.
+@lru_cache(maxsize=1024)
+def _composed(overrides: tuple[str, ...]) -> DictConfig:
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         return compose("config", overrides=list(overrides))
 

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 CONFIG_NAME = "config"
 
 
-def check_overrides(argv: Sequence[str], conf_dir: Path) -> None:
+def check_overrides(argv: Sequence[str], conf_dir: Path, config_name: str = CONFIG_NAME) -> None:
     """Raise on the first override that names no config group, option or key.
 
     Parameters
@@ -23,7 +23,9 @@ def check_overrides(argv: Sequence[str], conf_dir: Path) -> None:
         (``~key``), additions (``+key=1``, ``++key=1``) and Hydra's own ``hydra.*`` keys pass;
         an option of a config group is checked in every form.
     conf_dir : Path
-        Folder with ``config.yaml`` and one subfolder per config group.
+        Folder with the main configuration and one subfolder per config group.
+    config_name : str (default: "config")
+        File of the main configuration, without its suffix.
 
     Raises
     ------
@@ -38,7 +40,7 @@ def check_overrides(argv: Sequence[str], conf_dir: Path) -> None:
     changes = [o for o in overrides if o not in groups and o.type is OverrideType.CHANGE]
     if changes:
         for choices in _choices(groups, conf_dir):
-            _check_keys(changes, choices, conf_dir)
+            _check_keys(changes, choices, conf_dir, config_name)
 
 
 def _parse(argv: Sequence[str]) -> Iterator[Override]:
@@ -73,7 +75,7 @@ def _check_options(group: Override, options: Collection[str]) -> None:
         if name not in options:
             raise ValueError(
                 f"unknown {group.key_or_group} {name!r}: "
-                f"{_nearest(name, options)}valid: {', '.join(options)}"
+                f"{nearest(name, options)}valid: {', '.join(options)}"
             )
 
 
@@ -88,7 +90,8 @@ def _names(value: object) -> Iterator[str]:
             yield str(value)
 
 
-def _nearest(name: str, valid: Collection[str]) -> str:
+def nearest(name: str, valid: Collection[str]) -> str:
+    """Return the question whether the nearest valid name is meant; empty if none is near."""
     matches = get_close_matches(name, valid, n=1)
     return f"did you mean {matches[0]!r}? " if matches else ""
 
@@ -111,10 +114,12 @@ def _unswept(group: Override, conf_dir: Path) -> list[str]:
     return [str(group.input_line)]
 
 
-def _check_keys(changes: Sequence[Override], choices: list[str], conf_dir: Path) -> None:
+def _check_keys(
+    changes: Sequence[Override], choices: list[str], conf_dir: Path, config_name: str
+) -> None:
     try:
         with initialize_config_dir(config_dir=str(conf_dir.resolve()), version_base=None):
-            config = OmegaConf.to_container(compose(CONFIG_NAME, overrides=choices))
+            config = OmegaConf.to_container(compose(config_name, overrides=choices))
     except HydraException:
         return  # Hydra explains a failed composition well and will meet the same one
     valid = set(_paths(config))
@@ -122,8 +127,8 @@ def _check_keys(changes: Sequence[Override], choices: list[str], conf_dir: Path)
     for key in (change.key_or_group for change in changes):
         if key not in valid:
             chosen = f" (with {' '.join(choices)})" if choices else ""
-            nearest = _nearest(key, known) or f"valid: {', '.join(sorted(valid))}"
-            raise ValueError(f"unknown config key {key!r}{chosen}: {nearest.strip()}")
+            hint = nearest(key, known) or f"valid: {', '.join(sorted(valid))}"
+            raise ValueError(f"unknown config key {key!r}{chosen}: {hint.strip()}")
 
 
 def _paths(node: object, prefix: str = "") -> Iterator[str]:

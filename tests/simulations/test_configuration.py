@@ -49,6 +49,28 @@ def test_every_strategy_says_what_it_is_and_how_it_is_evaluated() -> None:
         assert strategy.local_steps >= 1
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["num_nodes=7", "strategy=fedbuff", "strategy.local_steps=3", "fleet=tail"],
+        ["fleet=x4", "fleet=equal", "seed=2", "seed=3"],
+        ["++strategy.build.fraction_train=0.5", "strategy=fedavg", "~task.alpha"],
+        ["task={name: synthetic}", "fleet.build.link.jitter=0.5", "strategy.averaging=null"],
+    ],
+)
+def test_a_configuration_is_that_of_hydra(overrides: list[str]) -> None:
+    for _ in range(2):  # made, then remembered
+        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+            hydras = compose("config", overrides=overrides)
+        assert compose_config(overrides) == hydras
+
+
+def test_a_configuration_is_the_callers_own() -> None:
+    compose_config().strategy.local_steps = 99
+    assert compose_config().strategy.local_steps == 10
+
+
 def test_an_unknown_option_is_hydras_error() -> None:
     with pytest.raises(HydraException, match="fedsgd"):
         compose_config(["strategy=fedsgd"])
