@@ -86,6 +86,25 @@ def read_ledger(path: Path) -> Ledger:
     )
 
 
+def read_evaluations(path: Path) -> tuple[list[float], list[float]]:
+    """Return the times in s and the accuracies of the evaluations in ``path``, and nothing else.
+
+    Raises
+    ------
+    ReportError
+        If the file cannot be read, or no event is an evaluation.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if row["kind"] == "evaluate"]
+        times_s, accuracies = ([float(row[key]) for row in rows] for key in ("time_s", "value"))
+    except (OSError, csv.Error, ValueError, KeyError) as error:
+        raise ReportError(f"{path}: not the ledger of a run ({error!r})") from None
+    if not rows:
+        raise ReportError(f"{path}: no 'evaluate' row, so no accuracy to report")
+    return times_s, accuracies
+
+
 class _Row:
     """One line of the file, which knows where it stands for the error messages."""
 

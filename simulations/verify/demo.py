@@ -1,6 +1,5 @@
 """The claims of the demo: sooner than FedAvg and FedBuff, exactly repeatable, quick to try."""
 
-import csv
 import subprocess
 import sys
 import tempfile
@@ -11,6 +10,7 @@ from statistics import mean
 from deepedge_flwr.core.clock import WallClock
 
 from ..evaluator import smoothed, time_to_target_s
+from ..report.ledger import read_evaluations
 from ..summary import Summary
 from ..sweep import by_seed, run_sweep
 from .claims import Claim
@@ -55,18 +55,16 @@ def _times_to_98(
     common = (f"task={task}", f"service={service}", "fleet=x16", f"horizon_s={horizon_s}")
     folder = folder / f"{task}_{service}"
     run_sweep(by_seed(ARMS, seeds, folder, common), f"{task}, service {service}")
-    curves = {(arm, s): _curve(folder / arm / f"seed{s}") for arm in ARMS for s in seeds}
+    curves = {
+        (arm, s): read_evaluations(folder / arm / f"seed{s}" / "ledger.csv")
+        for arm in ARMS
+        for s in seeds
+    }
     targets = {
         s: 0.98 * max(max(smoothed(curves[arm, s][1])) for arm in ("fedavg", "fedavg_one_step"))
         for s in seeds
     }
     return {arm: [time_to_target_s(*curves[arm, s], targets[s]) for s in seeds] for arm in ARMS}
-
-
-def _curve(folder: Path) -> tuple[list[float], list[float]]:
-    with (folder / "ledger.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["kind"] == "evaluate"]
-    return [float(row["time_s"]) for row in rows], [float(row["value"]) for row in rows]
 
 
 def _sooner(times_s: dict[tuple[str, str], Times], horizon_s: float, num_seeds: int) -> list[Claim]:
