@@ -1,0 +1,1 @@
+"""Strategies compared over tasks x fleets x seeds, with targets that are fixed before the runs."""
