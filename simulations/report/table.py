@@ -103,26 +103,28 @@ def _row(arm: Arm, scenario: Scenario) -> list[Cell]:
     return [
         Cell(text=arm.label, detail=f"{seeds} seed{'s' if seeds > 1 else ''}"),
         Cell(text=f"{time.reached}/{time.total}"),
-        _reach(time, number.significant),
+        reach_cell(time, number.significant),
         Cell(text=_relative(time, scenario.best_time_s)),
-        _spread(arm.spread_of("final_accuracy"), lambda value: f"{100 * value:.1f}", sign=-1.0),
-        _reach(arm.num_bytes, _megabytes),
-        _spread(arm.spread_of("bytes_wasted"), _megabytes, sign=1.0),
-        _spread(arm.violation_rate, _rate, sign=1.0),
-        _spread(arm.spread_of("mean_staleness"), lambda value: f"{value:.2f}"),
-        _spread(arm.spread_of("utilisation"), lambda value: f"{100 * value:.1f}"),
+        spread_cell(arm.spread_of("final_accuracy"), lambda value: f"{100 * value:.1f}", sign=-1.0),
+        reach_cell(arm.num_bytes, megabytes),
+        spread_cell(arm.spread_of("bytes_wasted"), megabytes, sign=1.0),
+        spread_cell(arm.violation_rate, rate, sign=1.0),
+        spread_cell(arm.spread_of("mean_staleness"), lambda value: f"{value:.2f}"),
+        spread_cell(arm.spread_of("utilisation"), lambda value: f"{100 * value:.1f}"),
     ]
 
 
-def _megabytes(num_bytes: float) -> str:
+def megabytes(num_bytes: float) -> str:
+    """Return bytes in MB, without the unit."""
     return number.significant(num_bytes / number.MB)
 
 
-def _rate(fraction: float) -> str:
+def rate(fraction: float) -> str:
+    """Return a small share in per cent, without the unit."""
     return number.rate(fraction).removesuffix(" %")
 
 
-def _reach(value: Reach, text: Callable[[float], str]) -> Cell:
+def reach_cell(value: Reach, text: Callable[[float], str]) -> Cell:
     """Return ``> limit`` where no seed reached the target, ``≥ mean`` where some did not."""
     mean, low, high = text(value.mean), text(value.low), text(value.high)
     if value.never:
@@ -143,7 +145,9 @@ def _relative(time: Reach, best: float | None) -> str:
     return f"{'>' if time.never else '≥'} {number.significant(number.floored(factor))}"
 
 
-def _spread(value: Spread | None, text: Callable[[float], str], sign: float | None = None) -> Cell:
+def spread_cell(
+    value: Spread | None, text: Callable[[float], str], sign: float | None = None
+) -> Cell:
     """Return mean and range; ``sign`` is 1 where lower is better, -1 where higher is."""
     if value is None:
         return Cell(text=NONE)
