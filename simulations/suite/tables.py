@@ -182,15 +182,23 @@ def _loss_table(name: str, losses: Sequence[Loss], text: Callable[[float], str])
         (
             Cell(text=f"{loss.task} · {loss.fleet}"),
             Cell(text=loss.rival),
-            ratio_cell(loss.factor),
+            Cell(text=_lead(loss, text)),
             Cell(text=text(loss.ours)),
             Cell(text=text(loss.theirs)),
             Cell(text=", ".join(loss.others) or NONE),
         )
         for loss in losses
     )
-    head = ("Scenario", "Ahead", "Factor", "DeepEdge", "Rival", "Also ahead")
-    return Table(caption=f"{name}: {len(losses)} scenarios.", head=head, rows=rows)
+    head = ("Scenario", "Ahead", "By", "Subject", "Rival", "Also ahead")
+    count = f"{len(losses)} scenario{'s' * (len(losses) != 1)}"
+    return Table(caption=f"{name}: {count}, the largest loss first.", head=head, rows=rows)
+
+
+def _lead(loss: Loss, text: Callable[[float], str]) -> str:
+    """Return a factor; of two accuracies their difference says more."""
+    if text is number.percent:
+        return f"{100 * (loss.theirs - loss.ours):.1f} points"
+    return f"{ratio_cell(loss.factor).text}×"
 
 
 def markdown(table: Table) -> str:

@@ -70,7 +70,7 @@ def untuned_claims(results: Results) -> list[Claim]:
             bound=len(comparisons),
             unit="scenarios",
             kind="at least",
-            how=f"{about}; all but {_titles([c for c in comparisons if c not in complete])}",
+            how=f"{about}; not in: {_titles([c for c in comparisons if c not in complete])}",
         ),
         Claim(
             name=f"{results.name}: DeepEdge's time relative to the oracle's, geometric mean",

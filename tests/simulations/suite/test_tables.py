@@ -1,8 +1,9 @@
 """Tables say what they know: bounds are marked, bounds do not win, and Markdown is pasteable."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from simulations.suite.comparison import Comparison, Ratio
+from simulations.suite.comparison import Comparison, Entry, Ratio
 from simulations.suite.index import Results
 from simulations.suite.tables import (
     csv_text,
@@ -80,7 +81,18 @@ def test_losses_have_a_table_per_measure(comparison: Make, results: MakeResults)
         "Over 1.25 times the oracle's time",
     ]
     row = tables["Time to 98 %"].rows[0]
-    assert [cell.text for cell in row] == ["t · x16", "A", "1.25", "20.0 s", "16.0 s", "–"]
+    assert [cell.text for cell in row] == ["t · x16", "A", "1.25×", "20.0 s", "16.0 s", "–"]
+
+
+def test_an_accuracy_is_ahead_by_points(
+    comparison: Make, results: MakeResults, entry: Callable[..., Entry]
+) -> None:
+    scenario = comparison("t", {"ours": 10.0, "oracle": 10.0})
+    better = {**scenario.entries, "a": entry("A", (20.0, 20.0), final_accuracy=0.962)}
+    (table,) = loss_tables(results(replace(scenario, entries=better))).values()
+    assert table.caption == "Final accuracy: 1 scenario, the largest loss first."
+    texts = [cell.text for cell in table.rows[0]]
+    assert texts == ["t · x16", "A", "1.2 points", "95.0 %", "96.2 %", "–"]
 
 
 def test_csv_has_full_precision_and_names_the_bounds(
