@@ -59,7 +59,7 @@ def page(results: Results, plot: bytes) -> str:
             f"<section>\n<h2>Summary</h2>{_table(summary_table(results))}",
             f'<figure><img alt="Time relative to the oracle" src="data:image/png;base64,{image}">',
             "<figcaption><b>Figure 1.</b> Mean time to the target relative to the oracle’s, per "
-            "scenario and strategy. An arrow marks a lower bound.</figcaption></figure>",
+            "scenario and competitor. An arrow marks a lower bound.</figcaption></figure>",
             f"<h3>Time relative to the oracle</h3>{_table(oracle_table(results), heat=True)}",
             "</section>",
             _losses(results),

@@ -1,7 +1,6 @@
 """The suite in one plot: every competitor's time relative to the oracle, in every scenario."""
 
 import io
-import math
 from collections.abc import Sequence
 
 import matplotlib
@@ -61,10 +60,14 @@ def _points(
         if point is None:
             continue
         if point.at_least:
+            # Of one length on paper, so that it shows at the edge, too.
             axes.annotate(
-                "", (point.value * 1.16, row + shift), (point.value, row + shift),
-                arrowprops={"arrowstyle": "->", "color": color, "shrinkA": 3, "shrinkB": 0},
-            )  # fmt: skip
+                "",
+                (point.value, row + shift),
+                xytext=(22, 0),
+                textcoords="offset points",
+                arrowprops={"arrowstyle": "<-", "color": color, "shrinkA": 0, "shrinkB": 3},
+            )
         axes.plot(
             [point.value], [row + shift], marker=marker, color=color, linestyle="",
             markerfacecolor=color if own else "white", markersize=9 if own else 6.5,
@@ -83,8 +86,8 @@ def _dress(axes: Axes, results: Results) -> None:
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.spines["left"].set_color(FAINT)
     low, high = axes.get_xlim()
-    ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if low <= t <= high]
+    ticks = [t for t in (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50) if low <= t <= high]
     axes.set_xticks(ticks, [f"{t:g}×" for t in ticks])
     axes.minorticks_off()
-    axes.set_xlim(low, high * (1 + 0.1 * math.log10(high / low)))
+    axes.set_xlim(low, high * (high / low) ** 0.05)
     axes.set_xlabel("time to the target relative to the oracle (left is sooner; →: lower bound)")
