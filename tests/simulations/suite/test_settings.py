@@ -6,22 +6,13 @@ from simulations.configuration import CONF_DIR
 from simulations.suite.settings import compose_suite, num_processes, read_suite
 
 NAMES = sorted(path.stem for path in (CONF_DIR / "suite").glob("*.yaml"))
-# Arms and fleets without anything to wait for: this is about the settings.
-PENDING = [
-    name
-    for name in ("strategy/fednova", "strategy/deadline", "strategy/fedcompass", "fleet/dropouts",
-                 "fleet/day_night", "fleet/jetson", "fleet/phones")
-    if not (CONF_DIR / f"{name}.yaml").is_file()
-]  # fmt: skip
-complete = pytest.mark.skipif(bool(PENDING), reason=f"waits for {PENDING}")
 FEW = ("suite.tasks=[digits]", "suite.fleets=[x16]", "suite.arms=[deepedge,fedbuff,oracle]")
 
 
 def test_the_suites() -> None:
-    assert NAMES == ["ablation", "quick", "tuned", "untuned"]
+    assert NAMES == ["ablation", "fedcompass", "quick", "tuned", "untuned"]
 
 
-@complete
 @pytest.mark.parametrize("name", NAMES)
 def test_a_suite_is_called_by_its_file_and_names_what_exists(name: str) -> None:
     suite = read_suite(compose_suite([f"suite={name}"]))
@@ -29,7 +20,6 @@ def test_a_suite_is_called_by_its_file_and_names_what_exists(name: str) -> None:
     assert suite.baselines
 
 
-@complete
 def test_the_catalogue_names_only_what_exists() -> None:
     config = compose_suite()
     everything = {key: list(config[key]) for key in ("tasks", "fleets", "arms")}
@@ -37,7 +27,6 @@ def test_the_catalogue_names_only_what_exists() -> None:
     assert len(read_suite(config).scenarios) == len(config["tasks"]) * len(config["fleets"])
 
 
-@complete
 def test_untuned_tunes_the_oracle_alone_and_tuned_every_competitor() -> None:
     assert list(read_suite(compose_suite(["suite=untuned"])).grids) == ["oracle"]
     tuned = read_suite(compose_suite(["suite=tuned"]))
