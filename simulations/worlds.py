@@ -127,8 +127,8 @@ def ideal_fleet(fleet: Fleet) -> Fleet:
         step_time_s=harmonic_mean([device.step_time_s for device in devices]),
         step_jitter=0.0,
         link=LinkSpec(
-            uplink_bytes_per_s=harmonic_mean([link.uplink_bytes_per_s for link in links]),
-            downlink_bytes_per_s=harmonic_mean([link.downlink_bytes_per_s for link in links]),
+            uplink_bytes_per_s=_mean_rate([link.uplink_bytes_per_s for link in links]),
+            downlink_bytes_per_s=_mean_rate([link.downlink_bytes_per_s for link in links]),
             uplink_latency_s=fmean(link.uplink_latency_s for link in links),
             downlink_latency_s=fmean(link.downlink_latency_s for link in links),
             jitter=0.0,
@@ -182,3 +182,8 @@ def _without_messages(ledger: RunLedger) -> RunLedger:
         free = {} if row.kind == "upload" else {"bytes_down": None, "bytes_up": None}
         charged.add(**asdict(row) | free)
     return charged
+
+
+def _mean_rate(rates: list[float]) -> float:
+    """Return the harmonic mean, also of links without any transfer time."""
+    return inf if min(rates) == inf else harmonic_mean(rates)

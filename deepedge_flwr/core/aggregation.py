@@ -120,7 +120,7 @@ class NormBound:
     """Keep a step from being much longer than the steps before it.
 
     g <- g min(1, bound m / |g|), where m is a running mean of |g| in which no step counts for
-    more than twice the mean so far: one absurd update cannot move the bound.
+    more than twice the mean so far: after the first, an absurd step cannot move the bound by much.
 
     Parameters
     ----------

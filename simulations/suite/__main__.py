@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         done, _ = run_and_report(argv)
-    except (ValueError, BrokenProcessPool) as error:
+    except (ValueError, OSError, BrokenProcessPool) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..report.spread import Reach, Spread, reach, spread
 from ..summary import Summary
@@ -54,8 +54,15 @@ def geometric_mean(ratios: Iterable[Ratio | None]) -> Ratio | None:
 
 
 def largest(ratios: Iterable[Ratio | None]) -> Ratio | None:
-    """Return the largest of those that are there; None of nothing."""
-    return max((r for r in ratios if r is not None), key=lambda r: r.value, default=None)
+    """Return the largest of those that are there; None of nothing.
+
+    It is a lower bound if any is: that one may really be the largest.
+    """
+    known = [r for r in ratios if r is not None]
+    if not known:
+        return None
+    top = max(known, key=lambda r: r.value)
+    return replace(top, at_least=any(r.at_least for r in known))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

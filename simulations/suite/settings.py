@@ -47,13 +47,16 @@ def read_suite(config: Mapping[str, Any]) -> Suite:
         the settings contradict each other.
     """
     chosen = config["suite"]
+    for key in ("seeds", "tuning_seeds", "marks"):
+        if not isinstance(chosen[key], list) or not all(_is_number(x) for x in chosen[key]):
+            raise ValueError(f"suite.{key} must be a list of numbers, got {chosen[key]!r}")
     suite = Suite(
         name=chosen["name"],
         subject=chosen["subject"],
         oracle=chosen["oracle"],
         bounds=tuple(arm for arm in chosen["bounds"] if arm in chosen["arms"]),
         tasks=_overrides(config, "tasks"),
-        fleets={name: _fleet(fleet) for name, fleet in _pick(config, "fleets").items()},
+        fleets={name: _fleet(name, fleet) for name, fleet in _pick(config, "fleets").items()},
         arms=_overrides(config, "arms"),
         grids={
             arm: tuple(map(tuple, grid))
@@ -65,7 +68,7 @@ def read_suite(config: Mapping[str, Any]) -> Suite:
         marks=tuple(chosen["marks"]),
         reference=Reference(
             arms={name: tuple(arm) for name, arm in chosen["reference"]["arms"].items()},
-            overrides=_fleet(chosen["reference"]),
+            overrides=_fleet("reference", chosen["reference"]),
         ),
         common=tuple(chosen["common"]),
         tuning=tuple(chosen["tuning"]),
@@ -126,7 +129,15 @@ def _overrides(config: Mapping[str, Any], catalogue: str) -> dict[str, Overrides
     return {name: tuple(entry) for name, entry in _pick(config, catalogue).items()}
 
 
-def _fleet(fleet: Mapping[str, Any]) -> Overrides:
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float)
+
+
+def _fleet(name: str, fleet: Any) -> Overrides:
+    if not isinstance(fleet, dict) or not {"overrides", "horizon_s"} <= fleet.keys():
+        raise ValueError(
+            f"fleet {name!r} must be {{overrides: [...], horizon_s: ...}}, got {fleet!r}"
+        )
     return *fleet["overrides"], f"horizon_s={fleet['horizon_s']}"
 
 

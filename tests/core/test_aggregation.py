@@ -166,12 +166,26 @@ def test_a_step_is_bounded_by_the_mean_of_those_before_it() -> None:
     np.testing.assert_allclose(bounded(np.array([0.0, 8.5])), [0.0, 6.375])
 
 
-def test_what_has_no_length_is_left_alone_and_not_learned_from() -> None:
+def test_a_step_is_a_fifth_longer_than_the_mean_at_most() -> None:
+    bounded = NormBound()
+    bounded(np.array([1.0]))
+    # 3 counts as 2: the mean becomes 0.95 + 0.05 * 2.
+    assert bounded(np.array([3.0])) == pytest.approx([1.2 * 1.05])
+
+
+@pytest.mark.parametrize("step", [[0.0, 0.0], [np.inf, 1.0], [1.0, np.nan], [1e200, 1.0]])
+def test_what_has_no_length_is_left_alone_and_not_learned_from(step: list[float]) -> None:
     bounded = NormBound(bound=1.0, memory=0.5)
-    assert bounded(np.zeros(2)).tolist() == [0.0, 0.0]
-    assert np.isinf(bounded(np.array([np.inf, 1.0]))[0])
-    assert bounded(np.array([2.0])).tolist() == [2.0]
-    assert NormBound(None)(np.array([1e9])).tolist() == [1e9]
+    bounded(np.array([1.0, 0.0]))
+    np.testing.assert_array_equal(bounded(np.array(step)), step)
+    # The mean is still 1: 2 makes it 1.5, and is cut to that.
+    assert bounded(np.array([0.0, 2.0])).tolist() == [0.0, 1.5]
+
+
+def test_without_a_bound_a_step_stays_as_it_is() -> None:
+    unbounded = NormBound(None)
+    unbounded(np.array([1.0]))
+    assert unbounded(np.array([1e9])).tolist() == [1e9]
 
 
 def test_a_bound_below_one_is_an_error() -> None:

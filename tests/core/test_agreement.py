@@ -45,6 +45,12 @@ def test_versions_are_averaged_before_the_ratio_is_taken() -> None:
     assert agreement.value == (0.25 * 2 + 0.5 * 0) / (0.25 * 2 + 0.5 * 8)
 
 
+def test_a_version_counts_for_a_twentieth() -> None:
+    agreement = observed(Agreement(), [1.0, 0.0], [1.0, 0.0])  # C = 2, Q = 2
+    observed(agreement, [2.0, 0.0], [0.0, 2.0])  # C = 0, Q = 8
+    assert agreement.value == pytest.approx(0.95 * 2 / (0.95 * 2 + 8), rel=1e-12)
+
+
 def test_nothing_is_learned_from_one_update_or_from_sums_that_overflow() -> None:
     agreement = observed(Agreement(), [1.0], [1.0])
     before = agreement.value

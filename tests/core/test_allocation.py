@@ -100,4 +100,5 @@ def test_agreement_stretches_the_period_and_disagreement_shortens_jobs() -> None
     assert plan.adapted(1.0, 0.0) == Allocation(max_steps=12, compute_s=150.0, period_s=190.0)
     assert plan.adapted(0.0, 1.0) == Allocation(max_steps=6, compute_s=100.0, period_s=140.0)
     assert plan.adapted(0.0, 0.5).max_steps == 9
+    assert plan.adapted(0.5, 0.25) == Allocation(max_steps=10, compute_s=125.0, period_s=165.0)
     assert Allocation(max_steps=1, compute_s=1.0, period_s=1.0).adapted(0.0, 1.0).max_steps == 1

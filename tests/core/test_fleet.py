@@ -77,6 +77,24 @@ def test_the_estimate_of_two_nodes_by_hand() -> None:
     assert mean_rate == pytest.approx((1 / 7 + 1 / 102) / 2, rel=1e-15)
 
 
+def test_long_links_ask_for_longer_jobs() -> None:
+    fleet = FleetEstimate(FleetOptions())
+    learn(fleet, 1, 1.0, overhead_s=60.0)
+    learn(fleet, 2, 50.0, overhead_s=60.0)
+    fleet.refresh([1, 2])
+    # 0.2 * 60 / 1 steps, and 11 * 12 s for two of 50 s.
+    assert (fleet.max_steps, fleet.steps(1), fleet.steps(2)) == (12, 12, 2)
+
+
+def test_a_fleet_remembers_rates_for_longer_than_speeds() -> None:
+    fleet = FleetEstimate(FleetOptions())
+    for k in range(30):
+        learn(fleet, 1, 1.0, sent_at_s=5.0 * k)
+    learn(fleet, 1, 2.0, sent_at_s=185.0)  # 45 s after the last reply
+    assert fleet.profile(1).step_time_s == pytest.approx(0.7 * 1.0 + 0.3 * 2.0, rel=1e-12)
+    assert fleet.profile(1).interarrival_s == pytest.approx(0.95 * 5.0 + 0.05 * 45.0, rel=1e-12)
+
+
 def test_steps_change_when_the_figures_are_refreshed_and_not_before() -> None:
     fleet = FleetEstimate(NO_MEMORY)
     learn(fleet, 1, 1.0)

@@ -64,6 +64,13 @@ def test_the_time_between_replies_is_a_mean_and_then_forgets_slowly() -> None:
     assert profile.interarrival_s == pytest.approx(0.7 * 5.0 + 0.3 * 1.0, rel=1e-15)
 
 
+def test_an_absence_counts_for_a_twentieth_of_the_time_between_many_replies() -> None:
+    profile = FRESH
+    for since_last_s in [2.0] * 30 + [42.0]:
+        profile = observe(profile, round_trip_s=1.0, since_last_s=since_last_s, telemetry=None)
+    assert profile.interarrival_s == pytest.approx(0.95 * 2.0 + 0.05 * 42.0, rel=1e-12)
+
+
 def test_a_node_that_stays_what_it_is_keeps_its_estimate() -> None:
     once = reply(FRESH, busy_s=4.0, paused_s=4.0, smoothing=0.5)
     twice = reply(once, busy_s=4.0, paused_s=4.0, smoothing=0.5)

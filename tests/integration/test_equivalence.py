@@ -12,7 +12,7 @@ from simulations.configuration import compose_config
 from simulations.experiment import run_experiment
 from tests.numpy_app import arrays, fleet, follow_target, vector, virtual_grid
 
-SMALL = ["num_nodes=4", "horizon_s=8", "num_evaluations=8", "service=control_loop", "seed=7"]
+SMALL = ["num_nodes=4", "horizon_s=10", "num_evaluations=8", "service=control_loop", "seed=7"]
 UNRELIABLE = [
     "fleet=dropouts",
     "fleet.build.notice_s=1",

@@ -144,3 +144,10 @@ def test_a_run_in_the_cloud_costs_its_data_once(tmp_path: Path) -> None:
 def test_the_fleet_itself_is_the_default() -> None:
     real = world("deepedge")
     assert (real.fleet, real.load, real.uploads, real.charges_messages) == (FLEET, task, (), True)
+
+
+def test_links_without_any_transfer_time_stay_so() -> None:
+    instant = LinkSpec(uplink_bytes_per_s=float("inf"), downlink_bytes_per_s=float("inf"))
+    fleet = Fleet(tuple(DeviceSpec(step_time_s=t, link=instant) for t in (1.0, 3.0)))
+    link = ideal_fleet(fleet).devices[0].link
+    assert (link.uplink_bytes_per_s, link.downlink_bytes_per_s) == (float("inf"),) * 2

@@ -3,11 +3,15 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pytest
 from flwr.app import Array, Context, Message
 from flwr.clientapp.typing import ClientAppCallable
 
 from deepedge_flwr import DeepEdge
+from deepedge_flwr.core.fleet import FleetOptions
+from deepedge_flwr.core.types import Update
+from deepedge_flwr.core.weighting import Weighting
 from deepedge_flwr.simulation import InProcessGrid, ServiceSpec, VirtualGrid
 from tests.numpy_app import arrays, deepedge_mod, fleet, follow_target, vector, virtual_grid
 
@@ -160,6 +164,53 @@ def test_aligned_updates_shorten_the_step_also_a_given_one_unless_it_is_not_to_a
     assert first_version([1.0, 1.0], **given, adaptive=False) == pytest.approx(0.5 * 0.5)
     # Opposed updates leave it alone.
     assert first_version([3.0, -1.0], **given) == pytest.approx(0.5 * 0.5)
+
+
+@pytest.mark.parametrize(("adaptive", "num_steps"), [(True, 4), (False, 3)])
+def test_aligned_updates_give_slow_nodes_half_as_much_time_again(
+    adaptive: bool, num_steps: int
+) -> None:
+    """D is 11 * 6 steps of 1 s, or 99 s; the slow node does one in 20 s."""
+    app = follow_target([1.0] * 4, mods=[deepedge_mod()])
+    grid = virtual_grid(app, fleet(1.0, 1.0, 1.0, 20.0))
+    DeepEdge(adaptive=adaptive).start(grid, arrays([0.0]), num_rounds=60)
+    assert {node: taken[-1] for node, taken in planned_steps(grid).items()} == {
+        1: 6, 2: 6, 3: 6, 4: num_steps
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("adaptive", "ratio"), [(True, 0.5), (False, 0.25)])
+def test_aligned_updates_halve_the_correction_for_participation(
+    adaptive: bool, ratio: float
+) -> None:
+    """Node 1 answers four times as often as node 2: 4^-0.5, or 4^-1."""
+    grid = virtual_grid(follow_target([1.0] * 2), fleet(1.0, 4.0), follows_plans=False)
+    strategy = DeepEdge(adaptive=adaptive)
+    strategy.start(grid, arrays([0.0]), num_rounds=40)
+    zero = np.zeros(1)
+    fast, slow = (
+        strategy.weight(Update(node_id=n, base_version=0, base=zero, delta=zero, num_examples=1), 0)
+        for n in (1, 2)
+    )
+    assert fast / slow == pytest.approx(ratio)
+
+
+def test_a_run_knows_nothing_of_the_one_before() -> None:
+    """Neither that its updates were aligned nor how short its steps were."""
+    strategy = DeepEdge(averaging=0, buffer_size=2, server_learning_rate=0.5)
+
+    def first_step(targets: list[float]) -> float:
+        grid = virtual_grid(follow_target(targets), fleet(1.0, 1.0), follows_plans=False)
+        return vector(strategy.start(grid, arrays([0.0]), num_rounds=1).arrays)[0]
+
+    assert first_step([1000.0, 1000.0]) == pytest.approx(0.5 * ALIKE * 500)
+    assert first_step([3.0, -1.0]) == pytest.approx(0.5 * 0.5)
+    assert first_step([3e6, -1e6]) == pytest.approx(0.5 * 5e5)
+
+
+def test_defaults_are_those_of_the_parts() -> None:
+    assert DeepEdge().fleet_options == FleetOptions()
+    assert DeepEdge().weighting == Weighting()
 
 
 @pytest.mark.parametrize(("adaptive", "num_steps"), [(True, 3), (False, 6)])

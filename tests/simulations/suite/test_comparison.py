@@ -41,6 +41,9 @@ def test_the_largest() -> None:
     assert largest([Ratio(value=1.0), None, Ratio(value=3.0, at_least=True)]) == Ratio(
         value=3.0, at_least=True
     )
+    assert largest([Ratio(value=1.01, at_least=True), Ratio(value=1.12)]) == Ratio(
+        value=1.12, at_least=True
+    )
     assert largest([]) is None
 
 

@@ -45,6 +45,12 @@ def test_overrides_win() -> None:
     assert suite.fleets["x16"] == ("fleet=x16", "horizon_s=600")
 
 
+def test_a_fleet_without_a_horizon_is_one_clear_line() -> None:
+    argv = [*FEW[::2], "+fleets.mine=['fleet=x16']", "suite.fleets=[mine]"]
+    with pytest.raises(ValueError, match=r"fleet 'mine' must be \{overrides: .*, got \['fleet=x16"):
+        read_suite(compose_suite(argv))
+
+
 @pytest.mark.parametrize(
     ("argument", "text"),
     [
@@ -53,6 +59,8 @@ def test_overrides_win() -> None:
         ("task=digits", "Could not override 'task'."),
         ("suite.arms=[deepegde]", "unknown name 'deepegde' in suite.arms: .* 'deepedge'"),
         ("suite.tuned=[fedprx]", "unknown name 'fedprx' in suite.tuned: did you mean 'fedprox'"),
+        ("suite.seeds=5", "suite.seeds must be a list of numbers, got 5"),
+        ("suite.marks=[a]", r"suite.marks must be a list of numbers, got \['a'\]"),
         ("suite.fleets=x16", r"suite.fleets must be a list of names, got 'x16': write \[a,b\]"),
         ("arms.fedbuff=['strategy=fedbuf']", "arms.fedbuff: unknown strategy 'fedbuf': did you"),
         ("suite.common=['gaet=true']", "suite.common, tuning, reported: unknown config key 'gaet'"),
