@@ -41,7 +41,7 @@ def observe(
         The same for the time between replies.
     """
 
-    def blend(old: float | None, new: float, weight: float = smoothing) -> float:
+    def _blend(old: float | None, new: float, weight: float = smoothing) -> float:
         return new if old is None else (1 - weight) * old + weight * new
 
     num_observations = profile.num_observations + 1
@@ -49,7 +49,7 @@ def observe(
     profile = replace(
         profile,
         num_observations=num_observations,
-        interarrival_s=blend(profile.interarrival_s, since_last_s, rate_weight),
+        interarrival_s=_blend(profile.interarrival_s, since_last_s, rate_weight),
     )
     if telemetry is None or telemetry.num_steps < 1 or telemetry.busy_s <= 0:
         return profile
@@ -58,7 +58,7 @@ def observe(
     first = profile.step_time_s is None
     return replace(
         profile,
-        step_time_s=blend(profile.step_time_s, telemetry.busy_s / telemetry.num_steps),
-        overhead_s=blend(profile.overhead_s, max(0.0, round_trip_s - training_s)),
-        pause_fraction=paused if first else blend(profile.pause_fraction, paused),
+        step_time_s=_blend(profile.step_time_s, telemetry.busy_s / telemetry.num_steps),
+        overhead_s=_blend(profile.overhead_s, max(0.0, round_trip_s - training_s)),
+        pause_fraction=paused if first else _blend(profile.pause_fraction, paused),
     )

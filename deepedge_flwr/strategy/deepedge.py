@@ -5,7 +5,7 @@ FedBuff (arXiv:2106.06639) and step normalisation as in FedNova (arXiv:2007.0748
 """
 
 import math
-from logging import INFO, WARNING
+from logging import INFO
 from typing import Any
 
 from flwr.app import ArrayRecord
@@ -14,21 +14,15 @@ from flwr.common import log
 from ..core.aggregation import NormBound, UpdateBuffer, mix
 from ..core.agreement import Agreement
 from ..core.clock import Clock
-from ..core.fleet import FleetEstimate, FleetOptions
+from ..core.fleet import FleetOptions
 from ..core.types import TrainPlan, Update, Vector
 from ..core.weighting import Weighting
 from ..records import ModelLayout
-from .async_strategy import AsyncStrategy
-from .exchange import Accepted
 from .options import auto, require_count, require_positive
-
-_NO_TELEMETRY = (
-    "Node %d sent no telemetry: without DeepEdgeMod and local_steps in its ClientApp it gets no "
-    "step allocation and no latency gate"
-)
+from .profiled import ProfiledStrategy
 
 
-class DeepEdge(AsyncStrategy):
+class DeepEdge(ProfiledStrategy):
     """Train on devices of any speed without tuning, beside work that must not be disturbed.
 
     For node i with measured step time tau_i, overhead c_i and arrival rate 1/T_i, in a fleet of N
@@ -78,6 +72,8 @@ class DeepEdge(AsyncStrategy):
     ValueError
         If an option is out of range, or at the start if K exceeds the fleet.
     """
+
+    without_telemetry = "gets no step allocation and no latency gate"
 
     def __init__(
         self,
@@ -136,11 +132,9 @@ class DeepEdge(AsyncStrategy):
         self, layout: ModelLayout, arrays: ArrayRecord, clock: Clock, timeout_s: float
     ) -> None:
         super()._begin(layout, arrays, clock, timeout_s)
-        self._fleet = FleetEstimate(self.fleet_options)
         self._agreement, self._bounded = Agreement(), NormBound(self.norm_bound)
         self._average = self._model
         self._buffering_since_s: float | None = None
-        self._told_about_telemetry = False
 
     def plan(self, node_id: int) -> TrainPlan:
         """Return the steps the node can do in the common period."""
@@ -151,26 +145,6 @@ class DeepEdge(AsyncStrategy):
             deadline_s=None if allocation is None else allocation.compute_s,
             latency_budget_s=self.latency_budget_s,
         )
-
-    def reply_timeout_s(self, node_id: int, plan: TrainPlan | None) -> float:
-        """Return some expected round trips; the run's timeout for a node not yet profiled."""
-        cycle_s = None if plan is None else self._fleet.cycle_s(node_id, plan.num_steps)
-        if cycle_s is None:
-            return self._timeout_s
-        return min(self._timeout_s, self.patience_cycles * cycle_s)
-
-    def learn(self, accepted: Accepted, now_s: float) -> None:
-        """Update the node's profile."""
-        self._fleet.learn(
-            accepted.update.node_id,
-            num_examples=accepted.update.num_examples,
-            telemetry=accepted.telemetry,
-            sent_at_s=accepted.dispatch.sent_at_s,
-            now_s=now_s,
-        )
-        if accepted.telemetry is None and not self._told_about_telemetry:
-            self._told_about_telemetry = True
-            log(WARNING, _NO_TELEMETRY, accepted.update.node_id)
 
     def weight(self, update: Update, staleness: int) -> float:
         """Return N p_i (1 + s)^-a (h_ref / h)^q r_i^-gamma."""

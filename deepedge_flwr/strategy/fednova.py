@@ -3,27 +3,22 @@
 Paper: arXiv:2007.07481, sec. 4, for plain SGD.
 """
 
-from logging import INFO, WARNING
+from logging import INFO
 from typing import Any
 
 from flwr.app import ArrayRecord
 from flwr.common import log
 
 from ..core.clock import Clock
-from ..core.fleet import FleetEstimate, FleetOptions
+from ..core.fleet import FleetOptions
 from ..core.types import TrainPlan, Update, Vector
 from ..records import ModelLayout
-from .exchange import Accepted
 from .options import auto, require_count, require_positive
+from .profiled import ProfiledStrategy
 from .synchronous import SynchronousStrategy
 
-_NO_TELEMETRY = (
-    "Node %d sent no telemetry: without DeepEdgeMod and local_steps in its ClientApp it gets no "
-    "step allocation, and is taken to have done %d local steps"
-)
 
-
-class FedNova(SynchronousStrategy):
+class FedNova(ProfiledStrategy, SynchronousStrategy):
     """Give every node the local steps that it can do in a common period, and normalise them.
 
         E_i = max(1, floor((period - c_i) / tau_i))
@@ -72,14 +67,16 @@ class FedNova(SynchronousStrategy):
         require_count(local_steps=local_steps, first_steps=first_steps)
         self.period_s, self.local_steps, self.first_steps = period_s, local_steps, first_steps
         self.patience_cycles = patience_cycles
+        self.without_telemetry = (
+            f"gets no step allocation, and is taken to have done {local_steps} local steps"
+        )
         self.fleet_options = FleetOptions(first_steps=first_steps, smoothing=smoothing)
 
     def _begin(
         self, layout: ModelLayout, arrays: ArrayRecord, clock: Clock, timeout_s: float
     ) -> None:
         super()._begin(layout, arrays, clock, timeout_s)
-        self._fleet, self._period_s = FleetEstimate(self.fleet_options), self.period_s
-        self._told_about_telemetry = False
+        self._period_s = self.period_s
 
     def _begin_round(self) -> None:
         super()._begin_round()
@@ -90,26 +87,6 @@ class FedNova(SynchronousStrategy):
         period_s = self._period_s
         steps = self.first_steps if period_s is None else self._fleet.steps_in(node_id, period_s)
         return TrainPlan(num_steps=steps, model_version=self.version)
-
-    def reply_timeout_s(self, node_id: int, plan: TrainPlan | None) -> float:
-        """Return some expected round trips; the run's timeout for a node not yet profiled."""
-        cycle_s = None if plan is None else self._fleet.cycle_s(node_id, plan.num_steps)
-        if cycle_s is None:
-            return self._timeout_s
-        return min(self._timeout_s, self.patience_cycles * cycle_s)
-
-    def learn(self, accepted: Accepted, now_s: float) -> None:
-        """Update the node's profile."""
-        self._fleet.learn(
-            accepted.update.node_id,
-            num_examples=accepted.update.num_examples,
-            telemetry=accepted.telemetry,
-            sent_at_s=accepted.dispatch.sent_at_s,
-            now_s=now_s,
-        )
-        if accepted.telemetry is None and not self._told_about_telemetry:
-            self._told_about_telemetry = True
-            log(WARNING, _NO_TELEMETRY, accepted.update.node_id, self.local_steps)
 
     def direction(self, update: Update) -> Vector:
         """Return delta_i / E_i."""

@@ -1,0 +1,60 @@
+"""What a strategy learns of its nodes from their replies, and how long it waits for the next."""
+
+from logging import WARNING
+
+from flwr.app import ArrayRecord
+from flwr.common import log
+
+from ..core.clock import Clock
+from ..core.fleet import FleetEstimate, FleetOptions
+from ..core.types import TrainPlan
+from ..records import ModelLayout
+from .async_strategy import AsyncStrategy
+from .exchange import Accepted
+
+
+class ProfiledStrategy(AsyncStrategy):
+    """Keep a profile of every node, for strategies that plan local steps.
+
+    Attributes
+    ----------
+    fleet_options : FleetOptions
+        How nodes are estimated.
+    patience_cycles : float
+        Expected round trips after which a reply is no longer waited for.
+    without_telemetry : str
+        What becomes of a node that sends no telemetry, told once in a run.
+    """
+
+    fleet_options: FleetOptions
+    patience_cycles: float
+    without_telemetry = "gets no step allocation"
+
+    def _begin(
+        self, layout: ModelLayout, arrays: ArrayRecord, clock: Clock, timeout_s: float
+    ) -> None:
+        self._fleet = FleetEstimate(self.fleet_options)
+        self._told_about_telemetry = False
+        super()._begin(layout, arrays, clock, timeout_s)
+
+    def reply_timeout_s(self, node_id: int, plan: TrainPlan | None) -> float:
+        """Return some expected round trips; the run's timeout for a node not yet profiled."""
+        cycle_s = None if plan is None else self._fleet.cycle_s(node_id, plan.num_steps)
+        if cycle_s is None:
+            return self._timeout_s
+        return min(self._timeout_s, self.patience_cycles * cycle_s)
+
+    def learn(self, accepted: Accepted, now_s: float) -> None:
+        """Update the node's profile."""
+        node_id = accepted.update.node_id
+        self._fleet.learn(
+            node_id,
+            num_examples=accepted.update.num_examples,
+            telemetry=accepted.telemetry,
+            sent_at_s=accepted.dispatch.sent_at_s,
+            now_s=now_s,
+        )
+        if accepted.telemetry is None and not self._told_about_telemetry:
+            self._told_about_telemetry = True
+            log(WARNING, "Node %d sent no telemetry: without DeepEdgeMod and local_steps in its "
+                "ClientApp it %s", node_id, self.without_telemetry)  # fmt: skip
