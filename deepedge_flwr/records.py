@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.common.constant import SType
+from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
+from flwr.proto.recorddict_pb2 import RecordDict as RecordDictProto
 from numpy.typing import NDArray
 
 from .core.types import Telemetry, TrainPlan, Vector
@@ -183,6 +185,17 @@ class ModelLayout:
             record[name] = encode_array(values.astype(dtype))
             start = stop
         return record
+
+
+def records_to_bytes(content: RecordDict) -> bytes:
+    """Return the content of a message as Flower's protocol buffer."""
+    data: bytes = recorddict_to_proto(content).SerializeToString(deterministic=True)
+    return data
+
+
+def records_from_bytes(data: bytes) -> RecordDict:
+    """Return the content of a message that `records_to_bytes` has written."""
+    return recorddict_from_proto(RecordDictProto.FromString(data))
 
 
 def count_bytes(content: RecordDict) -> int:

@@ -108,7 +108,8 @@ def summarise(
         num_violations=num_violations,
         violation_rate=num_violations / num_requests if num_requests else 0.0,
         mean_staleness=ledger.mean_staleness(),
-        utilisation=ledger.total("value", "compute") / device_time_s,
+        # Durations that fill the run add up to it but for their rounding.
+        utilisation=min(1.0, ledger.total("value", "compute") / device_time_s),
         model_sha256=model_sha256(model),
         event_log_sha256=ledger.sha256(),
     )

@@ -26,7 +26,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
 RESERVED: dict[str, tuple[set[str], set[str]]] = {
     "time": ({PACKAGE, "simulations"}, {"deepedge_flwr.core.clock"}),
     "random": ({PACKAGE}, set()),
-    "threading": ({PACKAGE}, set()),
+    "threading": ({PACKAGE}, {"deepedge_flwr.strategy.checkpoint_writer"}),
     "pickle": ({PACKAGE}, {"deepedge_flwr.simulation.trace_file"}),
 }
 MAX_MODULE_LINES = 250

@@ -5,6 +5,7 @@ One update costs one vector operation and is then dropped: memory is O(model), n
 
 import numpy as np
 
+from .state import Names, State, Stateful
 from .types import Vector
 
 
@@ -62,7 +63,7 @@ def mix(current: Vector, other: Vector, alpha: float) -> Vector:
     return (1 - alpha) * current + alpha * other
 
 
-class UpdateBuffer:
+class UpdateBuffer(Stateful):
     """The weighted sum of the updates since the last model version.
 
     Parameters
@@ -70,6 +71,8 @@ class UpdateBuffer:
     num_parameters : int
         Length of the model vector.
     """
+
+    STATE: Names = ("_sum_of_squares", "_num_updates")
 
     def __init__(self, num_parameters: int) -> None:
         self._sum: Vector = np.zeros(num_parameters)
@@ -89,6 +92,15 @@ class UpdateBuffer:
         self._num_updates += len(other)
         self._sum_of_squares += other._sum_of_squares
         self._sum += other.take_sum()
+
+    def state(self) -> State:
+        """Return the state, with a copy of the sum: `add` changes it in place."""
+        return super().state() | {"sum": self._sum.copy() if len(self) else None}
+
+    def restore(self, state: State) -> None:
+        """Take over a state."""
+        super().restore(state)
+        self._sum = np.zeros_like(self._sum) if state["sum"] is None else state["sum"]
 
     def squares(self) -> tuple[float, float]:
         """Return |sum_i u_i|^2 and sum_i |u_i|^2 of the weighted updates u_i."""
@@ -116,7 +128,7 @@ class UpdateBuffer:
         return mean
 
 
-class NormBound:
+class NormBound(Stateful):
     """Keep a step from being much longer than the steps before it.
 
     g <- g min(1, bound m / |g|), where m is a running mean of |g| in which no step counts for
@@ -129,6 +141,8 @@ class NormBound:
     memory : float (default: 0.95)
         Weight of the past in the mean.
     """
+
+    STATE: Names = ("_mean",)
 
     def __init__(self, bound: float | None = 1.2, memory: float = 0.95) -> None:
         if bound is not None and not bound >= 1:

@@ -2,6 +2,8 @@
 
 import math
 
+from .state import Names, Stateful
+
 #: Agreement at which updates count as fully aligned.
 _ALIGNED = 0.08
 #: Agreement that halves the server's step.
@@ -11,7 +13,7 @@ _HALVES = 0.12
 _OPPOSED = 0.0125
 
 
-class Agreement:
+class Agreement(Stateful):
     """Mean cosine between the updates of two nodes, tracked from version to version.
 
     For a version made of m weighted updates u_i
@@ -30,6 +32,8 @@ class Agreement:
     memory : float (default: 0.95)
         Weight of the past in both averages, in [0, 1).
     """
+
+    STATE: Names = ("_pairs", "_squares")
 
     def __init__(self, memory: float = 0.95) -> None:
         if not 0 <= memory < 1:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .state import storable
 from .types import Vector
 
 
@@ -61,6 +62,7 @@ def steps_in_period(
     return clipped
 
 
+@storable
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allocation:
     """The common period of a fleet and the bounds within it.

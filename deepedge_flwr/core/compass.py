@@ -9,6 +9,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from .state import Names, Stateful, storable
+
 #: A step that fits but for the rounding of clock readings fits.
 _ROUNDING_STEPS = 1e-9
 #: No step is faster than a real clock can tell.
@@ -59,6 +61,7 @@ class Arrival:
     is_late: bool = False
 
 
+@storable
 @dataclass(slots=True)
 class _Group:
     """Nodes to arrive at `expected_s`; `latest_s` is the last moment to arrive in time."""
@@ -69,7 +72,7 @@ class _Group:
     arrived: set[int] = field(default_factory=set)
 
 
-class Compass:
+class Compass(Stateful):
     """All groups of a run.
 
     A group is closed, once and for all, when none of its nodes is pending or when its time is up;
@@ -83,6 +86,8 @@ class Compass:
     options : CompassOptions
         How groups are made.
     """
+
+    STATE: Names = ("_step_time_s", "_groups", "_group_of", "_num_groups")
 
     def __init__(self, options: CompassOptions) -> None:
         self._options = options
@@ -138,6 +143,12 @@ class Compass:
             if (group := self._group(node_id)) is not None:
                 group.pending.discard(node_id)
             self._group_of.pop(node_id, None)
+
+    def shift(self, offset_s: float) -> None:
+        """Move the times of all groups: the clock was stopped, or is another one."""
+        for group in self._groups.values():
+            group.expected_s += offset_s
+            group.latest_s += offset_s
 
     def is_waiting(self, node_id: int) -> bool:
         """Return whether a node has arrived and its group is not closed yet."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from .allocation import Allocation, plan_fleet, steps_in_period
 from .profiling import observe
+from .state import Names, Stateful
 from .types import DeviceProfile, Telemetry, Vector
 
 
@@ -40,7 +41,7 @@ class FleetOptions:
                 raise ValueError(f"{name} must be in (0, 1], got {getattr(self, name)}")
 
 
-class FleetEstimate:
+class FleetEstimate(Stateful):
     """Profiles of all nodes, and the fleet-wide figures that aggregation and allocation need.
 
     One reply costs O(1); medians and extremes over the fleet are refreshed once per version, as
@@ -60,6 +61,17 @@ class FleetEstimate:
     median_cycle_s : float | None
         Median time from one reply of a node to its next.
     """
+
+    STATE: Names = (
+        "_profiles",
+        "_examples",
+        "_sum_examples",
+        "_sum_rates",
+        "_last_reply_s",
+        "allocation",
+        "reference_steps",
+        "median_cycle_s",
+    )
 
     def __init__(self, options: FleetOptions) -> None:
         self._options = options
@@ -99,6 +111,10 @@ class FleetEstimate:
         self._sum_examples += num_examples - self._examples.get(node_id, 0.0)
         self._examples[node_id] = num_examples
         self._sum_rates += _rate(new) - _rate(old)
+
+    def shift(self, offset_s: float) -> None:
+        """Move the times of the last replies: the clock was stopped, or is another one."""
+        self._last_reply_s = {n: time_s + offset_s for n, time_s in self._last_reply_s.items()}
 
     def relative_share(self, node_id: int) -> float:
         """Return N p_i, the node's weight in the objective relative to the mean node."""

@@ -3,15 +3,26 @@
 import heapq
 from collections import Counter
 
+from .state import Names, Stateful
 from .types import Dispatch
 
 
-class InFlight:
+class InFlight(Stateful):
     """Training messages that were sent and not yet answered.
 
     A node has at most one unexpired dispatch. One that expires frees its node but stays known until
     the node's next one expires, so that a late reply is recognised; a second reply is not.
     """
+
+    STATE: Names = (
+        "_waiting",
+        "_expired",
+        "_last_expired",
+        "_busy",
+        "_deadlines",
+        "_num_dispatched",
+        "_num_waiting",
+    )
 
     def __init__(self) -> None:
         self._waiting: dict[str, Dispatch] = {}
@@ -80,6 +91,16 @@ class InFlight:
                 self._expired[message_id], self._last_expired[node_id] = dispatch, message_id
                 overdue.append(dispatch)
         return overdue
+
+    def abandon(self) -> list[int]:
+        """Forget everything on its way; the nodes waited for are sent the same indices again."""
+        node_ids = sorted(self._busy)
+        for node_id in node_ids:
+            self._num_dispatched[node_id] -= 1
+        for pending in (self._waiting, self._expired, self._last_expired, self._busy,
+                        self._deadlines, self._num_waiting):  # fmt: skip
+            pending.clear()
+        return node_ids
 
     def _stop_waiting(self, message_id: str) -> Dispatch | None:
         dispatch = self._waiting.pop(message_id, None)

@@ -31,6 +31,8 @@ class VirtualClock:
         self._now_s = 0.0
         self._events: list[tuple[float, Order, int, Callable[[], None]]] = []
         self._counter = itertools.count()
+        #: Told of every wait; who asks for none is not.
+        self.on_wait: Callable[[float], None] | None = None
 
     def now_s(self) -> float:
         """Return the current virtual time."""
@@ -58,6 +60,8 @@ class VirtualClock:
         RuntimeError
             If nothing is scheduled and the wait has no end.
         """
+        if self.on_wait is not None:
+            self.on_wait(timeout_s)
         next_s = self._events[0][0] if self._events else math.inf
         instant_s = min(next_s, self._now_s + max(0.0, timeout_s))
         if instant_s > self.horizon_s:

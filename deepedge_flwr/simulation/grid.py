@@ -10,6 +10,7 @@ from flwr.supercore.run import Run
 
 from .clock import VirtualClock
 from .devices import Fleet
+from .history import Recorded
 from .inner_grid import InnerGrid
 from .job import Job, reply_bytes
 from .ledger import RunLedger
@@ -17,7 +18,7 @@ from .listing import Listing
 from .virtual_device import VirtualDevice
 
 
-class VirtualGrid(Grid):
+class VirtualGrid(Recorded, Grid):
     """Any grid, in the virtual time of a fleet.
 
     Messages are handed to the inner grid (in-process, or Flower's simulation engine), which does
@@ -71,7 +72,9 @@ class VirtualGrid(Grid):
                 f"num_steps and evaluate_steps must be >= 1, got {num_steps} and {evaluate_steps}"
             )
         self.clock, self.ledger = VirtualClock(horizon_s), RunLedger()
-        self._grid, self._inner = grid, InnerGrid(grid, len(fleet), reply_timeout_s)
+        super().__init__(self.clock)
+        self._grid = grid
+        self._inner = InnerGrid(grid, len(fleet), reply_timeout_s, self._history)
         devices = [
             VirtualDevice(fleet, i, num_steps, evaluate_steps, follows_plans)
             for i in range(len(fleet))
@@ -105,7 +108,8 @@ class VirtualGrid(Grid):
     def get_node_ids(self) -> Iterable[int]:
         """Return the nodes that the server believes connected; see `Listing.ask`."""
         self._inner.connect()
-        return self._listing.ask()
+        with self._history.asking():
+            return self._listing.ask()
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """Send messages; those to an unknown node are rejected with the id "", as on HttpGrid.
@@ -120,6 +124,7 @@ class VirtualGrid(Grid):
         # Callers list nodes in any order, some at random: the device's index decides ties.
         for message in sorted(known, key=lambda m: m.metadata.dst_node_id):
             self._push(message)
+        self._history.pushed(pushed)
         return [message.metadata.message_id for message in pushed]
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
@@ -130,6 +135,7 @@ class VirtualGrid(Grid):
             job, reply, time_s, staleness = self._arrived.pop(message_id)
             job.log_reply(self.ledger, reply, time_s, staleness, late=False)
             replies.append(reply)
+        self._history.pulled(reply.metadata.reply_to_message_id for reply in replies)
         return replies
 
     def send_and_receive(

@@ -1,10 +1,11 @@
 """The grid that does the real training, for which the simulator waits in real time."""
 
-from flwr.app import Error, Message
+from flwr.app import Error, Message, RecordDict
 from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 
 from ..core.clock import WallClock
+from .history import History
 from .job import Job
 
 
@@ -19,9 +20,12 @@ class InnerGrid:
         Devices of the fleet.
     timeout_s : float
         Real seconds to wait for the nodes, and for any one reply.
+    history : History
+        Takes note of replies; while it is replayed, what it knows is not asked for again.
     """
 
-    def __init__(self, grid: Grid, num_nodes: int, timeout_s: float) -> None:
+    def __init__(self, grid: Grid, num_nodes: int, timeout_s: float, history: History) -> None:
+        self._history = history
         self._grid, self._num_nodes, self._timeout_s = grid, num_nodes, timeout_s
         self._wall = WallClock(0.005)
         self.node_ids: list[int] = []
@@ -53,17 +57,21 @@ class InnerGrid:
 
     def train(self, job: Job) -> None:
         """Let the client do a job, unless nobody will ever see the result."""
-        if job.answers:
+        if job.answers and self._history.answer_to(job.message_id) is None:
             self._grid.push_messages([job.inner])
 
     def fetch(self, job: Job) -> Message:
         """Wait for the client's reply, and return it as one to the strategy's message."""
+        answer = self._history.answer_to(job.message_id) or self._wait_for(job)
+        self._history.answered(job.message_id, answer)
+        return Message(answer, reply_to=job.message)
+
+    def _wait_for(self, job: Job) -> RecordDict | Error:
         inner_id = job.inner.metadata.message_id
         give_up_at_s = self._wall.now_s() + self._timeout_s
         while inner_id and self._wall.now_s() <= give_up_at_s:
             for reply in self._grid.pull_messages([inner_id]):
-                answer = reply.error if reply.has_error() else reply.content
-                return Message(answer, reply_to=job.message)
+                return reply.error if reply.has_error() else reply.content
             self._wall.wait(0.1)
         reason = f"no reply within {self._timeout_s} s: does the ClientApp return a Message?"
-        return Message(Error(ErrorCode.REPLY_MESSAGE_UNAVAILABLE, reason), reply_to=job.message)
+        return Error(ErrorCode.REPLY_MESSAGE_UNAVAILABLE, reason)

@@ -18,7 +18,7 @@ from flwr.serverapp.strategy.strategy_utils import log_strategy_start_info
 
 from ..core.clock import Clock, WallClock
 from ..records import ModelLayout, get_plan
-from .buffered import BufferedHooks
+from .resumable import ResumableHooks
 
 EvaluateFn = Callable[[int, ArrayRecord], MetricRecord | None]
 
@@ -26,7 +26,7 @@ EvaluateFn = Callable[[int, ArrayRecord], MetricRecord | None]
 _MEMBERSHIP_S = 5.0
 
 
-class AsyncStrategy(BufferedHooks):
+class AsyncStrategy(ResumableHooks):
     """The event loop of every asynchronous strategy; see `BufferedHooks` for the hooks.
 
     `num_rounds` counts published model versions, the asynchronous counterpart of a round. All
@@ -82,13 +82,18 @@ class AsyncStrategy(BufferedHooks):
         log(INFO, "")
         clock: Clock = getattr(grid, "clock", None) or WallClock()
         self._begin(ModelLayout.of(initial_arrays), initial_arrays, clock, timeout)
-        self._refresh_at_s = clock.now_s()
-        self._wait_for_nodes(grid)
         result = Result(arrays=initial_arrays)
-        self._evaluate(result, evaluate_fn)
-        self._train(grid, num_rounds, train_config or ConfigRecord(), evaluate_config, result,
-                    evaluate_fn)  # fmt: skip
-        self._finish_evaluations(grid, result)
+        try:
+            if not self._resume(grid):
+                self._wait_for_nodes(grid)
+                self._evaluate(result, evaluate_fn)
+            self._train(grid, num_rounds, train_config or ConfigRecord(), evaluate_config, result,
+                        evaluate_fn)  # fmt: skip
+            self._finish_evaluations(grid, result)
+            self._checkpoint(grid, is_last=True)
+        finally:
+            self._close_checkpoints()
+        result.arrays = self.published_arrays()
         self._log_end(result)
         return result
 
@@ -102,6 +107,7 @@ class AsyncStrategy(BufferedHooks):
         evaluate_fn: EvaluateFn | None,
     ) -> None:
         while self.version < num_rounds and not self._is_stuck():
+            self._checkpoint(grid)
             self._refresh_nodes(grid)
             replies = self._pull(grid, result)
             for batch in [[reply] for reply in replies] or [[]]:

@@ -10,6 +10,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy.strategy_utils import aggregate_metricrecords
 
 from ..core.clock import Clock
+from ..core.state import Names, State
 from ..core.types import Update
 from ..records import SERVER_ROUND, ModelLayout, put_plan
 from .contributions import Contributions
@@ -41,6 +42,9 @@ class BufferedHooks(UpdateRule):
     train_metrics_aggr_fn, evaluate_metrics_aggr_fn : Callable, optional
         Aggregate metrics as in Flower's FedAvg; the weighted mean by default.
     """
+
+    STATE: Names = ("version", "_model", "_next", "_exchange", "_evaluations", "_last_update_s",
+             "_started_at_s")  # fmt: skip
 
     def __init__(
         self,
@@ -144,14 +148,22 @@ class BufferedHooks(UpdateRule):
         self._live, self._model = arrays, layout.to_vector(arrays)
         self._next = Contributions(layout.num_parameters)
         self._exchange = Exchange(layout, self.weighted_by_key)
-        #: Ids of the messages whose reply has arrived but enters no model.
-        self.discarded = self._exchange.discarded
         self._evaluations = EvaluationRounds()
         self._started_at_s = self._last_update_s = clock.now_s()
 
+    def restore(self, state: State) -> None:
+        """Take over the state of a run that was begun with the same model and options."""
+        super().restore(state)
+        self._live = self._layout.to_record(self._model)
+
+    @property
+    def discarded(self) -> set[str]:
+        """Ids of the messages whose reply has arrived but enters no model."""
+        return self._exchange.discarded
+
     def _fold(self, update: Update, reply: Message, now_s: float) -> None:
         if update.num_steps == 0 or not self.is_usable(update):
-            reason = "came too late" if update.num_steps else "yielded to its service"
+            reason = "yielded to its service" if update.num_steps == 0 else "came too late"
             log(INFO, "\t> node %d %s: its update is discarded", update.node_id, reason)
             self.discarded.add(reply.metadata.reply_to_message_id)
             return

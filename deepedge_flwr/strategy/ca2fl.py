@@ -12,6 +12,7 @@ from flwr.app import ArrayRecord
 from flwr.common import log
 
 from ..core.clock import Clock
+from ..core.state import Names
 from ..core.types import Update, Vector
 from ..records import ModelLayout
 from .async_strategy import AsyncStrategy
@@ -42,6 +43,8 @@ class CA2FL(AsyncStrategy):
     ValueError
         If an option is out of range, or at the start if K exceeds the fleet.
     """
+
+    STATE: Names = ("_cache", "_cache_sum", "_fresh")
 
     def __init__(
         self, *, buffer_size: int = 10, server_learning_rate: float = 1.0, **options: Any
@@ -86,7 +89,8 @@ class CA2FL(AsyncStrategy):
     def advanced(self) -> None:
         """Refresh the caches of the nodes that were in the buffer."""
         for node_id, delta in self._fresh.items():
-            self._cache_sum += delta - self._cache.get(node_id, 0.0)
+            # Not in place: a checkpoint that is being written may share the array.
+            self._cache_sum = self._cache_sum + (delta - self._cache.get(node_id, 0.0))
             self._cache[node_id] = delta
         self._fresh = {}
 

@@ -3,11 +3,13 @@
 from flwr.app import MetricRecord, RecordDict
 
 from ..core.aggregation import UpdateBuffer
+from ..core.state import Names, State, Stateful
 from ..core.types import Vector
+from ..records import records_from_bytes, records_to_bytes
 from .metrics import MetricsAggregator, aggregate_metrics
 
 
-class Contributions:
+class Contributions(Stateful):
     """A buffer of updates with the metrics of the replies they came in.
 
     Parameters
@@ -20,6 +22,8 @@ class Contributions:
     updates : UpdateBuffer
         Their weighted sum.
     """
+
+    STATE: Names = ("updates", "_staleness_sum")
 
     def __init__(self, num_parameters: int) -> None:
         self.updates = UpdateBuffer(num_parameters)
@@ -42,6 +46,15 @@ class Contributions:
         self.updates.absorb(other.updates)
         self._staleness_sum += other._staleness_sum
         self._metrics += other._metrics
+
+    def state(self) -> State:
+        """Return the state."""
+        return super().state() | {"metrics": [records_to_bytes(m) for m in self._metrics]}
+
+    def restore(self, state: State) -> None:
+        """Take over a state."""
+        super().restore(state)
+        self._metrics = [records_from_bytes(data) for data in state["metrics"]]
 
     def metrics(self, weighted_by_key: str, aggregate: MetricsAggregator) -> MetricRecord:
         """Return the nodes' metrics in one record, with the number of updates and their staleness.

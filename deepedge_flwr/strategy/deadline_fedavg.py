@@ -14,6 +14,7 @@ from flwr.common import log
 from flwr.serverapp import Grid
 
 from ..core.clock import Clock
+from ..core.state import Names
 from ..records import ModelLayout
 from .exchange import Accepted
 from .options import auto, require_positive
@@ -44,6 +45,8 @@ class DeadlineFedAvg(SynchronousStrategy):
     ValueError
         If an option is out of range.
     """
+
+    STATE: Names = ("_deadline_s", "_round_trips_s", "_began_at_s", "_instant_is_over")
 
     def __init__(
         self, *, deadline_s: float | None = None, fraction: float = 0.75, **options: Any
@@ -102,6 +105,10 @@ class DeadlineFedAvg(SynchronousStrategy):
             # 1e-9: 0.7 of 10 replies are 7, not the 8 of a product that rounds upwards.
             rank = math.ceil(self.fraction * len(self._round_trips_s) - 1e-9)
             self._deadline_s = sorted(self._round_trips_s)[rank - 1]
+
+    def resumed(self, offset_s: float) -> None:
+        """Leave the time without a server out of the round."""
+        self._began_at_s += offset_s
 
     def summary(self) -> None:
         """Log the strategy's settings."""

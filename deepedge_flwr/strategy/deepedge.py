@@ -15,6 +15,7 @@ from ..core.aggregation import NormBound, UpdateBuffer, mix
 from ..core.agreement import Agreement
 from ..core.clock import Clock
 from ..core.fleet import FleetOptions
+from ..core.state import Names
 from ..core.types import TrainPlan, Update, Vector
 from ..core.weighting import Weighting
 from ..records import ModelLayout
@@ -74,6 +75,7 @@ class DeepEdge(ProfiledStrategy):
     """
 
     without_telemetry = "gets no step allocation and no latency gate"
+    STATE: Names = ("_agreement", "_bounded", "_average", "_buffering_since_s")
 
     def __init__(
         self,
@@ -197,6 +199,12 @@ class DeepEdge(ProfiledStrategy):
             aligned=self._agreement.aligned,
             opposed=self._agreement.opposed,
         )
+
+    def resumed(self, offset_s: float) -> None:
+        """Leave the time without a server out of the age of the buffer, too."""
+        super().resumed(offset_s)
+        if self._buffering_since_s is not None:
+            self._buffering_since_s += offset_s
 
     def published(self) -> Vector:
         """Return the average of the model."""

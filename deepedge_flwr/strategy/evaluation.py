@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable
 
-from flwr.app import Message
+from flwr.app import Error, Message, MessageType
+
+from ..core.state import Names, State, Stateful
+from ..records import records_from_bytes, records_to_bytes
 
 
 def evaluators(node_ids: Iterable[int], fraction: float, turn: int) -> list[int]:
@@ -14,8 +17,10 @@ def evaluators(node_ids: Iterable[int], fraction: float, turn: int) -> list[int]
     return sorted(nodes[(turn * count + i) % len(nodes)] for i in range(count))
 
 
-class EvaluationRounds:
+class EvaluationRounds(Stateful):
     """Evaluation messages on their way, by the model version they evaluate."""
+
+    STATE: Names = ("_round_of", "_expires_at_s")
 
     def __init__(self) -> None:
         self._round_of: dict[str, int] = {}
@@ -31,6 +36,16 @@ class EvaluationRounds:
         """Remember the messages that evaluate a version, and how long to wait for answers."""
         self._round_of.update(dict.fromkeys(message_ids, version))
         self._replies[version], self._expires_at_s[version] = [], expires_at_s
+
+    def state(self) -> State:
+        """Return the state."""
+        replies = {v: [_pack(reply) for reply in some] for v, some in self._replies.items()}
+        return super().state() | {"replies": replies}
+
+    def restore(self, state: State) -> None:
+        """Take over a state."""
+        super().restore(state)
+        self._replies = {v: [_unpack(*p) for p in some] for v, some in state["replies"].items()}
 
     def settle(self, reply: Message) -> tuple[int, list[Message]] | None:
         """File a reply; return its version and all replies once they are complete."""
@@ -52,3 +67,15 @@ class EvaluationRounds:
     def owns(self, reply: Message) -> bool:
         """Return whether a reply answers an evaluation message."""
         return reply.metadata.reply_to_message_id in self._round_of
+
+
+def _pack(reply: Message) -> tuple[bytes, int, str]:
+    """Return what evaluation needs of a reply: its content, or the code and reason of an error."""
+    if reply.has_error():
+        return b"", reply.error.code, reply.error.reason or ""
+    return records_to_bytes(reply.content), 0, ""
+
+
+def _unpack(content: bytes, code: int, reason: str) -> Message:
+    reply = Message(records_from_bytes(content), 1, MessageType.EVALUATE)
+    return Message(Error(code, reason), reply_to=reply) if reason or code else reply

@@ -3,12 +3,21 @@
 from dataclasses import dataclass
 from logging import INFO
 
-from flwr.app import ArrayRecord, Message
+from flwr.app import ArrayRecord, Message, RecordDict
 from flwr.common import log
 
 from ..core.in_flight import InFlight
+from ..core.state import Names, State, Stateful
 from ..core.types import Dispatch, Telemetry, Update
-from ..records import DISPATCH_INDEX, ModelLayout, get_config, get_plan
+from ..records import (
+    DISPATCH_INDEX,
+    ModelLayout,
+    get_config,
+    get_plan,
+    records_from_bytes,
+    records_of,
+    records_to_bytes,
+)
 from .membership import Membership
 from .replies import BadReply, read_update
 
@@ -32,7 +41,7 @@ class Accepted:
     dispatch: Dispatch
 
 
-class Exchange:
+class Exchange(Stateful):
     """The server's side of all training messages of a run. Time is passed in.
 
     Parameters
@@ -55,6 +64,8 @@ class Exchange:
     discarded : set[str]
         Ids of the messages whose reply has arrived but enters no model.
     """
+
+    STATE: Names = ("members", "in_flight", "num_failures", "last_failure", "discarded", "_lost")
 
     def __init__(self, layout: ModelLayout, weighted_by_key: str) -> None:
         self._layout, self._weighted_by_key = layout, weighted_by_key
@@ -122,6 +133,21 @@ class Exchange:
             return None
         self.members.succeeded(dispatch.node_id)
         return Accepted(update=update, telemetry=telemetry, dispatch=dispatch)
+
+    def models_state(self) -> State:
+        """Return the old models that replies may still be measured against, by version."""
+        return {str(v): records_to_bytes(RecordDict({"": m})) for v, m in self._bases.items()}
+
+    def restore_models(self, state: State) -> None:
+        """Take over those models."""
+        for version, data in state.items():
+            (self._bases[int(version)],) = records_of(records_from_bytes(data), ArrayRecord)
+
+    def abandon(self) -> None:
+        """Expect no reply any more: its nodes will be sent the same work again, with no blame."""
+        self._lost += self.in_flight.abandon()
+        self.members.forget_connections()
+        self._bases = {}
 
     def forget_unused_models(self) -> None:
         """Drop the old models that no unanswered dispatch started from."""

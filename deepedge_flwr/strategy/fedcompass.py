@@ -14,6 +14,7 @@ from ..core.aggregation import UpdateBuffer
 from ..core.clock import Clock
 from ..core.compass import Arrival, Compass, CompassOptions
 from ..core.staleness import polynomial
+from ..core.state import Names, State
 from ..core.types import TrainPlan, Update, Vector
 from ..records import ModelLayout
 from .async_strategy import AsyncStrategy
@@ -69,6 +70,8 @@ class FedCompass(AsyncStrategy):
     ValueError
         If an option is out of range.
     """
+
+    STATE: Names = ("_compass", "_late", "_examples", "_sum_examples", "_told_about_telemetry")
 
     def __init__(
         self,
@@ -174,6 +177,21 @@ class FedCompass(AsyncStrategy):
     def due_at_s(self) -> float | None:
         """Return when the next group's time is up."""
         return self._compass.due_at_s()
+
+    def state(self) -> State:
+        """Return the state, with the buffers of all groups."""
+        return super().state() | {"groups": {n: g.state() for n, g in self._groups.items()}}
+
+    def restore(self, state: State) -> None:
+        """Take over a state."""
+        super().restore(state)
+        self._groups = {n: Contributions(self._layout.num_parameters) for n in state["groups"]}
+        for number, group in self._groups.items():
+            group.restore(state["groups"][number])
+
+    def resumed(self, offset_s: float) -> None:
+        """Leave the time without a server out of the groups' times."""
+        self._compass.shift(offset_s)
 
     def drained(self, buffer: UpdateBuffer) -> Vector:
         """Return the sum: the shares are in the weights."""

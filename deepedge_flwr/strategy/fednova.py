@@ -11,6 +11,7 @@ from flwr.common import log
 
 from ..core.clock import Clock
 from ..core.fleet import FleetOptions
+from ..core.state import Names
 from ..core.types import TrainPlan, Update, Vector
 from ..records import ModelLayout
 from .options import auto, require_count, require_positive
@@ -51,6 +52,8 @@ class FedNova(ProfiledStrategy, SynchronousStrategy):
     ValueError
         If an option is out of range.
     """
+
+    STATE: Names = ("_period_s", "_sum_steps")
 
     def __init__(
         self,

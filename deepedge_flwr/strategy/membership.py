@@ -2,15 +2,19 @@
 
 from collections.abc import Iterable
 
+from ..core.state import Names, Stateful
+
 _BACK_OFF_S = (1.0, 60.0)
 
 
-class Membership:
+class Membership(Stateful):
     """Nodes of a run, sans I/O.
 
     After a failure a node is left alone for 1 s, doubled with every further failure in a row up
     to 60 s; one good reply clears the record, and so does leaving and coming back.
     """
+
+    STATE: Names = ("_connected", "_known", "_free", "_busy", "_failures", "_retry_at_s")
 
     def __init__(self) -> None:
         self._connected: set[int] = set()
@@ -45,6 +49,11 @@ class Membership:
         for node_id in self._connected - before:
             self.succeeded(node_id)
         self._free = self._connected - self._busy
+
+    def forget_connections(self) -> None:
+        """Start over with nobody connected or at work; who was known stays known."""
+        for nodes in (self._connected, self._free, self._busy, self._failures, self._retry_at_s):
+            nodes.clear()
 
     def ready(self, now_s: float) -> list[int]:
         """Return the free nodes that are not backing off, in ascending order."""

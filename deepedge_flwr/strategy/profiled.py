@@ -7,6 +7,7 @@ from flwr.common import log
 
 from ..core.clock import Clock
 from ..core.fleet import FleetEstimate, FleetOptions
+from ..core.state import Names
 from ..core.types import TrainPlan
 from ..records import ModelLayout
 from .async_strategy import AsyncStrategy
@@ -29,6 +30,7 @@ class ProfiledStrategy(AsyncStrategy):
     fleet_options: FleetOptions
     patience_cycles: float
     without_telemetry = "gets no step allocation"
+    STATE: Names = ("_fleet", "_told_about_telemetry")
 
     def _begin(
         self, layout: ModelLayout, arrays: ArrayRecord, clock: Clock, timeout_s: float
@@ -36,6 +38,10 @@ class ProfiledStrategy(AsyncStrategy):
         self._fleet = FleetEstimate(self.fleet_options)
         self._told_about_telemetry = False
         super()._begin(layout, arrays, clock, timeout_s)
+
+    def resumed(self, offset_s: float) -> None:
+        """Leave the time without a server out of the nodes' arrival rates."""
+        self._fleet.shift(offset_s)
 
     def reply_timeout_s(self, node_id: int, plan: TrainPlan | None) -> float:
         """Return some expected round trips; the run's timeout for a node not yet profiled."""

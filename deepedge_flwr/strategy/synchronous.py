@@ -3,6 +3,7 @@
 from flwr.app import ArrayRecord
 
 from ..core.clock import Clock
+from ..core.state import Names
 from ..core.types import Update, Vector
 from ..records import ModelLayout
 from .async_strategy import AsyncStrategy
@@ -18,6 +19,8 @@ class SynchronousStrategy(AsyncStrategy):
     under way: a node that fails or is given up does not block it, and if all do, the round begins
     anew. A reply that comes after its round enters no model.
     """
+
+    STATE: Names = ("_num_updates", "_sum_examples")
 
     def _begin(
         self, layout: ModelLayout, arrays: ArrayRecord, clock: Clock, timeout_s: float

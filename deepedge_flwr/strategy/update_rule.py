@@ -5,12 +5,13 @@ from abc import abstractmethod
 from flwr.serverapp.strategy import Strategy
 
 from ..core.aggregation import UpdateBuffer
+from ..core.state import Stateful
 from ..core.types import TrainPlan, Update, Vector
 from .contributions import Contributions
 from .exchange import Accepted
 
 
-class UpdateRule(Strategy):
+class UpdateRule(Stateful, Strategy):
     """The decisions of an algorithm, in the order in which a message and its reply meet them.
 
     A subclass says how much an update weighs (`weight`), when the buffer is due (`is_due`) and
@@ -90,6 +91,9 @@ class UpdateRule(Strategy):
 
     def advanced(self) -> None:
         """Take note of a new version of the model."""
+
+    def resumed(self, offset_s: float) -> None:
+        """Take note that the clock has been set forward by so much: the server was away."""
 
     def published(self) -> Vector:
         """Return the model to evaluate and to hand out."""

@@ -1,0 +1,236 @@
+"""What was asked of a simulated grid, call by call: enough to bring another one to the same state.
+
+A run in virtual time is a function of the calls made on its grid. So a grid is saved as the list
+of them, and restored by making them again. No client trains twice for that: of a message whose
+reply has been taken, only the sizes matter.
+"""
+
+import contextlib
+import functools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, Error, Message, RecordDict
+
+from ..core.state import State
+from ..records import encode_array, records_from_bytes, records_to_bytes
+from .clock import VirtualClock
+
+if TYPE_CHECKING:
+    from .grid import VirtualGrid
+
+Answer = RecordDict | Error
+#: A content without the values of its models: (name, records or the layout of a model).
+Outline = list[tuple[str, bytes | list[tuple[Any, ...]]]]
+
+
+@dataclass(slots=True)
+class _Sent:
+    """A message, and what the inner grid has made of it."""
+
+    content: RecordDict | Outline
+    answer: Answer | Outline | None = None
+    is_taken: bool = False
+
+
+class History:
+    """The calls on a grid since `start`, and the contents that are still needed."""
+
+    def __init__(self) -> None:
+        self._is_recording, self._has_sent = False, False
+        self._calls: list[list[Any]] = []
+        self._sent: dict[str, _Sent] = {}
+        self._known: dict[str, Answer] = {}
+
+    def start(self) -> None:
+        """Begin to record."""
+        self._is_recording = True
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no message has been sent."""
+        return not self._has_sent
+
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[None]:
+        """Record that the nodes were asked for; the time that passes with it is part of that."""
+        recording, self._is_recording = self._is_recording, False
+        try:
+            yield
+        finally:
+            self._is_recording = recording
+        self._add("ask")
+
+    def waited(self, timeout_s: float) -> None:
+        """Record a wait."""
+        self._add("wait", timeout_s)
+
+    def pushed(self, messages: Iterable[Message]) -> None:
+        """Record messages in the order in which they were given; those without an id are lost."""
+        self._has_sent = True
+        if self._is_recording:
+            entries = []
+            for message in messages:
+                metadata = message.metadata
+                self._sent[metadata.message_id] = _Sent(message.content)
+                entries.append((metadata.message_id, metadata.dst_node_id, metadata.message_type))
+            self._add("push", entries)
+
+    def pulled(self, message_ids: Iterable[str]) -> None:
+        """Record replies that were taken; an empty handed call changes nothing."""
+        if self._is_recording and (taken := list(message_ids)):
+            self._add("pull", taken)
+            for message_id in taken:
+                if message_id in self._sent:
+                    self._sent[message_id].is_taken = True
+                    self._shrink(message_id)
+
+    def answered(self, message_id: str, answer: Answer) -> None:
+        """Record what the inner grid has made of a message."""
+        if self._is_recording and message_id in self._sent:
+            self._sent[message_id].answer = answer
+            self._shrink(message_id)
+
+    def answer_to(self, message_id: str) -> Answer | None:
+        """Return what the inner grid had made of a message when the history was saved."""
+        return self._known.get(message_id)
+
+    def _add(self, *call: Any) -> None:
+        if self._is_recording:
+            self._calls.append(list(call))
+
+    def _shrink(self, message_id: str) -> None:
+        """Keep only the sizes of what nobody will look at again."""
+        sent = self._sent[message_id]
+        if isinstance(sent.content, RecordDict):
+            sent.content = outline(sent.content)
+        if sent.is_taken and isinstance(sent.answer, RecordDict):
+            sent.answer = outline(sent.answer)
+
+    # Saving and restoring -----------------------------------------------------------------
+
+    def state(self) -> State:
+        """Return the history."""
+        pack = _Memo()
+        sent = {i: (pack(s.content), pack(s.answer)) for i, s in self._sent.items()}
+        return {"calls": self._calls, "sent": sent}
+
+    def replay(self, state: State, grid: "VirtualGrid") -> None:
+        """Make the calls of a saved history on a grid that has seen nothing but its beginning."""
+        memo = _Memo()
+
+        def unpack(value: Any) -> Any:
+            return filled(value) if isinstance(value, list) else memo(value)
+
+        sent = {i: (unpack(c), unpack(a)) for i, (c, a) in state["sent"].items()}
+        self._known = {i: answer for i, (_, answer) in sent.items() if answer is not None}
+        for name, *arguments in state["calls"]:
+            if name == "ask":
+                grid.get_node_ids()
+            elif name == "wait":
+                grid.clock.wait(*arguments)
+            elif name == "pull":
+                grid.pull_messages(*arguments)
+            else:
+                (entries,) = arguments
+                grid.push_messages([Message(sent[i][0], to, kind) for i, to, kind in entries])
+        self._known = {}
+
+
+class Recorded:
+    """A grid in virtual time that can be brought back to any moment of its run.
+
+    Parameters
+    ----------
+    clock : VirtualClock
+        The grid's time.
+    """
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.clock, self._history = clock, History()
+        clock.on_wait = self._history.waited
+
+    def start_recording(self) -> None:
+        """Begin to record what it takes to come back to any later moment; see `state`."""
+        self._history.start()
+
+    def state(self) -> State:
+        """Return everything that has happened since `start_recording`, and the replies under way.
+
+        Its size grows with the number of messages.
+        """
+        return self._history.state()
+
+    def restore(self, state: State) -> bool:
+        """Bring this grid to the moment of a state; return False if it has seen messages before.
+
+        Clients whose reply was not there yet train again: their `Context.state` begins anew.
+        """
+        if not self._history.is_empty:
+            return False
+        self._history.replay(state, cast("VirtualGrid", self))
+        return True
+
+
+class _Memo:
+    """Contents to bytes and back; the models that messages share are handled once."""
+
+    def __init__(self) -> None:
+        self._done: dict[int, tuple[Any, Any]] = {}
+
+    def __call__(self, value: Any) -> Any:
+        if value is None or isinstance(value, list):
+            return value
+        if isinstance(value, Error):
+            return {"code": value.code, "reason": value.reason}
+        if isinstance(value, RecordDict):
+            return {"records": [(n, self._convert(r)) for n, r in value.items()]}
+        if "code" in value:
+            return Error(value["code"], value["reason"])
+        return RecordDict({name: self._convert(data) for name, data in value["records"]})
+
+    def _convert(self, value: Any) -> Any:
+        if id(value) not in self._done:
+            if isinstance(value, bytes):
+                done: Any = records_from_bytes(value)[""]
+            else:
+                done = records_to_bytes(RecordDict({"": value}))
+            self._done[id(value)] = value, done  # the value too: its id must not be used again
+        return self._done[id(value)][1]
+
+
+def outline(content: RecordDict) -> Outline:
+    """Return the structure and the sizes of a content; the values of its models are left out."""
+    return [
+        (name, _layout(r) if isinstance(r, ArrayRecord) else records_to_bytes(RecordDict({"": r})))
+        for name, r in content.items()
+    ]
+
+
+def filled(content: Outline) -> RecordDict:
+    """Return a content of an outline, with zeros for the values of its models."""
+    return RecordDict(
+        {
+            name: records_from_bytes(part)[""] if isinstance(part, bytes) else _zeros(tuple(part))
+            for name, part in content
+        }
+    )
+
+
+def _layout(record: ArrayRecord) -> list[tuple[Any, ...]]:
+    return [(n, a.dtype, tuple(a.shape), a.stype, len(a.data)) for n, a in record.items()]
+
+
+@functools.lru_cache(maxsize=64)
+def _zeros(layout: tuple[tuple[Any, ...], ...]) -> ArrayRecord:
+    zeros = ArrayRecord()
+    for name, dtype, shape, stype, num_bytes in layout:
+        try:
+            zeros[name] = encode_array(np.zeros(shape, dtype))
+        except (TypeError, ValueError):  # what a client sends need not be an array
+            zeros[name] = Array(dtype, shape, stype, bytes(num_bytes))
+        if len(zeros[name].data) != num_bytes:
+            zeros[name] = Array(dtype, shape, stype, bytes(num_bytes))
+    return zeros
