@@ -54,6 +54,7 @@ class ResumableHooks(BufferedHooks):
         require_count(checkpoint_every=checkpoint_every)
         self.checkpoint_dir, self.checkpoint_every = checkpoint_dir, checkpoint_every
         self._writer: CheckpointWriter | None = None
+        self._saved_version = 0
 
     def _resume(self, grid: Grid) -> bool:
         """Take up the run in `checkpoint_dir`; return whether its messages came back with it.

@@ -129,7 +129,7 @@ def _help() -> str:
     lines = []
     for name in names:
         text = (CONF_DIR / "suite" / f"{name}.yaml").read_text(encoding="utf-8")
-        lines.append(f"  {name:<10}{text.splitlines()[0].lstrip('# ')}")
+        lines.append(f"  {name:<12}{text.splitlines()[0].lstrip('# ')}")
     config = (CONF_DIR / "suite.yaml").read_text(encoding="utf-8")
     chosen = (CONF_DIR / "suite" / "untuned.yaml").read_text(encoding="utf-8")
     return _HELP.format(suites="\n".join(lines), config=f"{config}\nsuite:\n{chosen}")
