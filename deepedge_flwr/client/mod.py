@@ -57,12 +57,13 @@ class DeepEdgeMod:
             return _checked(call_next(message, context), message, context)
         plan = _with_policy(plan, context)
         device = self._device(message, context) if self._device is not None else None
-        run = LocalRun(plan, Gate.for_plan(plan), device or LocalDevice(self._probe))
+        device = device or LocalDevice(self._probe)
+        run = LocalRun(plan, Gate.for_plan(plan), device)
         with session(run):
             reply = _checked(call_next(message, context), message, context)
         if reply.has_content() and run.was_started:
-            device_id = str(context.node_config.get(DEVICE_ID, ""))
-            put_telemetry(reply.content, run.telemetry(device_id))
+            device_id = context.node_config.get(DEVICE_ID, getattr(device, "device_id", ""))
+            put_telemetry(reply.content, run.telemetry(str(device_id)))
         return reply
 
 

@@ -11,6 +11,7 @@ from .devices import (
     log_normal,
     speed_classes,
 )
+from .faults import NO_FAULTS, Fault, FaultPlan, ServerKilled, combine_faults, random_faults
 from .grid import VirtualGrid
 from .in_process import InProcessGrid
 from .job import SimulationMismatch
@@ -22,7 +23,10 @@ from .simulated_device import SimulatedDevice, simulated_device
 from .traces import fedscale_links, fedscale_step_times_s, flash_links, flash_presences
 
 __all__ = [
+    "NO_FAULTS",
     "DeviceSpec",
+    "Fault",
+    "FaultPlan",
     "Fleet",
     "HorizonReached",
     "InProcessGrid",
@@ -31,12 +35,14 @@ __all__ = [
     "Presence",
     "RunLedger",
     "Schedule",
+    "ServerKilled",
     "ServiceSpec",
     "SimulatedDevice",
     "SimulationMismatch",
     "VirtualClock",
     "VirtualGrid",
     "build_fleet",
+    "combine_faults",
     "daily_windows",
     "exponential",
     "fedscale_links",
@@ -46,6 +52,7 @@ __all__ = [
     "heavy_tail",
     "log_normal",
     "phones",
+    "random_faults",
     "relative_speeds",
     "simulated_device",
     "speed_classes",

@@ -1,8 +1,9 @@
 """A device's absences in virtual time, and what the server sees of them."""
 
+import heapq
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from .presence import Interval, Presence
 
@@ -19,10 +20,14 @@ class Absences:
         The device's reliability.
     notice_s : float
         The server's patience.
+    failures : Sequence[tuple[float, float]]
+        Absences beside those of the schedule, in order.
     """
 
-    def __init__(self, presence: Presence, notice_s: float) -> None:
-        self._schedule, self._notice_s = presence.schedule, notice_s
+    def __init__(
+        self, presence: Presence, notice_s: float, failures: Sequence[Interval] = ()
+    ) -> None:
+        self._schedule, self._notice_s, self._failures = presence.schedule, notice_s, failures
         self._undecided = self._scheduled()
         self._decided: list[Interval] = []
 
@@ -79,7 +84,8 @@ class Absences:
                 yield back_s, False
 
     def _scheduled(self) -> Iterator[Interval]:
-        return iter(()) if self._schedule is None else self._schedule.absences()
+        scheduled = iter(()) if self._schedule is None else self._schedule.absences()
+        return heapq.merge(scheduled, self._failures)
 
     def _next(self, time_s: float) -> Interval | None:
         """Return the absence at a time, else the next one."""

@@ -10,12 +10,13 @@ from flwr.supercore.run import Run
 
 from .clock import VirtualClock
 from .devices import Fleet
+from .faults import NO_FAULTS, FaultPlan, ServerKilled
 from .history import Recorded
 from .inner_grid import InnerGrid
 from .job import Job, reply_bytes
 from .ledger import RunLedger
 from .listing import Listing
-from .virtual_device import VirtualDevice
+from .virtual_device import VirtualDevice, lives
 
 
 class VirtualGrid(Recorded, Grid):
@@ -47,6 +48,8 @@ class VirtualGrid(Recorded, Grid):
         Virtual time at which the simulation ends with `HorizonReached`.
     reply_timeout_s : float (default: 600)
         Real seconds to wait for the inner grid: for its nodes, and for any one reply.
+    faults : FaultPlan (default: none)
+        What goes wrong.
 
     Attributes
     ----------
@@ -66,19 +69,14 @@ class VirtualGrid(Recorded, Grid):
         follows_plans: bool = True,
         horizon_s: float = math.inf,
         reply_timeout_s: float = 600.0,
+        faults: FaultPlan = NO_FAULTS,
     ) -> None:
-        if num_steps < 1 or evaluate_steps < 1:
-            raise ValueError(
-                f"num_steps and evaluate_steps must be >= 1, got {num_steps} and {evaluate_steps}"
-            )
         self.clock, self.ledger = VirtualClock(horizon_s), RunLedger()
         super().__init__(self.clock)
         self._grid = grid
         self._inner = InnerGrid(grid, len(fleet), reply_timeout_s, self._history)
-        devices = [
-            VirtualDevice(fleet, i, num_steps, evaluate_steps, follows_plans)
-            for i in range(len(fleet))
-        ]
+        devices = lives(fleet, faults, num_steps, evaluate_steps, follows_plans)
+        self._server_kills, self._num_events = faults.server_kills, 0
         self._devices = {device.node_id: device for device in devices}
         self._uploading: dict[str, tuple[Job, Message]] = {}
         self._arrived: dict[str, tuple[Job, Message, float, int]] = {}
@@ -123,7 +121,7 @@ class VirtualGrid(Recorded, Grid):
         known = [m for m in pushed if m.metadata.dst_node_id in self._devices]
         # Callers list nodes in any order, some at random: the device's index decides ties.
         for message in sorted(known, key=lambda m: m.metadata.dst_node_id):
-            self._push(message)
+            self._push(message, self._devices[message.metadata.dst_node_id])
         self._history.pushed(pushed)
         return [message.metadata.message_id for message in pushed]
 
@@ -134,7 +132,8 @@ class VirtualGrid(Recorded, Grid):
         for message_id in [i for i in self._arrived if i in wanted]:
             job, reply, time_s, staleness = self._arrived.pop(message_id)
             job.log_reply(self.ledger, reply, time_s, staleness, late=False)
-            replies.append(reply)
+            replies += job.delivered(reply)
+            self._count_event()
         self._history.pulled(reply.metadata.reply_to_message_id for reply in replies)
         return replies
 
@@ -165,11 +164,19 @@ class VirtualGrid(Recorded, Grid):
         for device in self._devices.values():
             device.log_rest(self.ledger, self.clock.now_s())
 
-    def _push(self, message: Message) -> None:
+    def _count_event(self) -> None:
+        self._num_events += 1
+        if self._num_events in self._server_kills:
+            raise ServerKilled(f"the server was killed at event {self._num_events}")
+
+    def _push(self, message: Message, device: VirtualDevice) -> None:
+        faults = device.faults_of(message, self.ledger, self.clock.now_s())
+        if any(fault.kind == "reject" for fault in faults):
+            return
         self._num_messages += 1
         message.metadata.__dict__["_message_id"] = f"message-{self._num_messages}"
-        device = self._devices[message.metadata.dst_node_id]
-        job = device.accept(message, self.clock.now_s(), self._inner.node_ids[device.node_id - 1])
+        inner_node_id = self._inner.node_ids[device.index]
+        job = device.accept(message, self.clock.now_s(), inner_node_id, faults)
         self._newest_version = max(self._newest_version, job.version)
         self.ledger.add(
             self.clock.now_s(),
@@ -185,8 +192,10 @@ class VirtualGrid(Recorded, Grid):
             if not device.waiting:
                 self._inner.train(job)
             device.waiting.append(job)
-            self.clock.at(job.end_s, lambda: self._finish(device), order=(device.node_id,))
+            if job.end_s < math.inf:
+                self.clock.at(job.end_s, lambda: self._finish(device), order=(device.node_id,))
         self._listing.follow(device, job)
+        self._count_event()
 
     def _finish(self, device: VirtualDevice) -> None:
         """Take the real reply when its local run ends, and send it up the virtual link."""
@@ -197,6 +206,11 @@ class VirtualGrid(Recorded, Grid):
         device.log(job, self.ledger, job.end_s)
         if reply is not None:
             job.check(reply)
+            reply = job.spoil(reply)
+        if reply is not None and job.has("lose"):
+            del device.expected[job.message_id]
+            job.log_lost(self.ledger, reply)
+        elif reply is not None:
             self._uploading[job.message_id] = job, reply
             up_s = device.spec.link.transfer_s(reply_bytes(reply), "up", job.up_noise)
             self._upload(device, job, up_s)

@@ -3,12 +3,14 @@
 import math
 from dataclasses import dataclass, replace
 
-from flwr.app import Message
+from flwr.app import Error, Message
 
 from ..core.types import Telemetry
 from ..records import count_bytes, get_telemetry, is_train
+from .faults import Fault
 from .ledger import RunLedger
 from .simulated_device import DeviceStart, SimulatedDevice
+from .tampering import CONTENT_KINDS, tamper
 
 
 class SimulationMismatch(RuntimeError):
@@ -48,6 +50,8 @@ class Job:
         The client need not train then.
     lost_at_s : float | None
         When the device loses the job, if it does.
+    faults : tuple[Fault, ...]
+        What goes wrong with it and its reply.
     noticed_at_s : float | None
         When the server noticed that the device had gone, if it did so before the reply arrived.
     wasted_bytes_up : int
@@ -69,6 +73,7 @@ class Job:
     starts: bool = True
     answers: bool = True
     lost_at_s: float | None = None
+    faults: tuple[Fault, ...] = ()
     noticed_at_s: float | None = None
     wasted_bytes_up: int = 0
 
@@ -79,8 +84,28 @@ class Job:
 
     @property
     def end_s(self) -> float:
-        """When the local run ends, or is lost."""
-        return self.run.now_s() if self.lost_at_s is None else self.lost_at_s
+        """When the local run ends, hung or not, or is lost."""
+        return self.run.now_s() + self.hang_s if self.lost_at_s is None else self.lost_at_s
+
+    @property
+    def hang_s(self) -> float:
+        """Seconds between the last local step and the reply."""
+        return sum(fault.amount for fault in self.faults if fault.kind == "hang")
+
+    def has(self, kind: str) -> bool:
+        """Return whether a fault of a kind befalls it."""
+        return any(fault.kind == kind for fault in self.faults)
+
+    def spoil(self, reply: Message) -> Message:
+        """Return the reply as its faults leave it."""
+        for fault in self.faults:
+            if fault.kind in CONTENT_KINDS and reply.has_content():
+                content = tamper(fault.kind, reply.content, self.message.content, fault.amount)
+                reply = Message(content, reply_to=self.message)
+            elif fault.kind == "error":
+                error = Error(int(fault.amount), "an error on purpose")
+                reply = Message(error, reply_to=self.message)
+        return reply
 
     def check(self, reply: Message) -> None:
         """Compare the client's report with the prediction.
@@ -108,6 +133,20 @@ class Job:
                 f"{self.predicted}: in simulation a client must finish the steps that "
                 "local_steps() yields, and its mod must be DeepEdgeMod(device=simulated_device)"
             )
+
+    def delivered(self, reply: Message) -> list[Message]:
+        """Return what the server gets when it takes the reply."""
+        delivered = [reply] * (1 + self.has("duplicate"))
+        if self.has("stray"):
+            answer = reply.error if reply.has_error() else reply.content
+            delivered.append(stray := Message(answer, reply_to=self.message))
+            stray.metadata.__dict__["_reply_to_message_id"] = "message-0"
+        return delivered
+
+    def log_lost(self, ledger: RunLedger, reply: Message) -> None:
+        """Write that the reply got lost on its way."""
+        self.give_up(self.end_s, reply_bytes(reply))
+        self.log_unanswered(ledger, self.end_s)
 
     def log_reply(
         self, ledger: RunLedger, reply: Message, time_s: float, staleness: int, late: bool

@@ -23,7 +23,9 @@ class LedgerRow:
         the node had gone with a message), `unfinished` (a job that the end of the run cut off),
         `idle` (the service's requests outside training), `absent` (the node was off the network),
         `upload` (raw data that a node gave away), or `evaluate`. A `dispatch` ends in exactly one
-        of `reply`, `answer`, `error`, `late`, `lost` and `unfinished`.
+        of `reply`, `answer`, `error`, `late`, `lost` and `unfinished`. Of a fault plan: `fault`
+        and its kind, `fault-crash` for instance, when it strikes. Of the server: `server-` and
+        what it has noticed.
     node_id : int | None
         The node.
     message_id : str | None

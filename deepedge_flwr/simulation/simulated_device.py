@@ -31,6 +31,8 @@ class DeviceStart:
         Contention left over from the previous job, in [0, 1].
     idle_s : float
         Seconds since the previous job, in which a probe saw the service undisturbed.
+    device_id : str
+        Stable name that the device reports.
     """
 
     seed: int
@@ -39,6 +41,7 @@ class DeviceStart:
     time_s: float
     contention: float = 0.0
     idle_s: float = 0.0
+    device_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,11 @@ class SimulatedDevice:
         seed, since_s = (start.seed, start.node_index), start.time_s - seen_s
         served = serve(service, seed, since_s, start.time_s, contention, training=False)
         return [float(latency_s) for latency_s in served.latencies_s]
+
+    @property
+    def device_id(self) -> str:
+        """The name that the device reports; empty if it has none."""
+        return self._start.device_id
 
     def now_s(self) -> float:
         """Return the device's virtual time."""
