@@ -32,6 +32,10 @@ class WallClock:
         """Return the monotonic clock."""
         return time.monotonic()
 
+    def epoch_s(self) -> float:
+        """Return the seconds since the epoch, by which servers and nodes tell the time."""
+        return time.time()
+
     def wait(self, timeout_s: float) -> None:
         """Sleep for `timeout_s`, or for one polling interval if that is shorter."""
         time.sleep(max(0.0, min(timeout_s, self._poll_s)))

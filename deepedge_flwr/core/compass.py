@@ -144,6 +144,12 @@ class Compass(Stateful):
                 group.pending.discard(node_id)
             self._group_of.pop(node_id, None)
 
+    def rename(self, old_id: int, new_id: int) -> None:
+        """Give a node's speed to another id; the old one leaves its group."""
+        self.lose(old_id)
+        if (step_time_s := self._step_time_s.pop(old_id, None)) is not None:
+            self._step_time_s.setdefault(new_id, step_time_s)
+
     def shift(self, offset_s: float) -> None:
         """Move the times of all groups: the clock was stopped, or is another one."""
         for group in self._groups.values():

@@ -1,7 +1,7 @@
 """What the server knows about its fleet as a whole, and what it plans with."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -111,6 +111,20 @@ class FleetEstimate(Stateful):
         self._sum_examples += num_examples - self._examples.get(node_id, 0.0)
         self._examples[node_id] = num_examples
         self._sum_rates += _rate(new) - _rate(old)
+
+    def rename(self, old_id: int, new_id: int) -> None:
+        """Give what is known of a node to another id, unless that has a profile of its own."""
+        profile = self._profiles.pop(old_id, None)
+        last_reply_s = self._last_reply_s.pop(old_id, 0.0)
+        num_examples = self._examples.pop(old_id, 0.0)
+        if profile is None:
+            return
+        if new_id not in self._profiles:
+            self._profiles[new_id] = replace(profile, node_id=new_id)
+            self._last_reply_s[new_id], self._examples[new_id] = last_reply_s, num_examples
+        else:
+            self._sum_examples -= num_examples
+            self._sum_rates -= _rate(profile)
 
     def shift(self, offset_s: float) -> None:
         """Move the times of the last replies: the clock was stopped, or is another one."""

@@ -85,12 +85,24 @@ class InFlight(Stateful):
         """Free the nodes whose dispatch is overdue; return those, by expiry and then by node."""
         overdue = []
         while self._deadlines and self._deadlines[0][0] <= now_s:
-            _, node_id, message_id = heapq.heappop(self._deadlines)
+            _, _, message_id = heapq.heappop(self._deadlines)
             if (dispatch := self._stop_waiting(message_id)) is not None:
-                self._expired.pop(self._last_expired.get(node_id, ""), None)
-                self._expired[message_id], self._last_expired[node_id] = dispatch, message_id
+                self._keep_expired(dispatch)
                 overdue.append(dispatch)
         return overdue
+
+    def give_up(self, node_id: int) -> Dispatch | None:
+        """Expire a node's dispatch before its time; None if it has none."""
+        message_id = self._busy.get(node_id, "")
+        if (dispatch := self._stop_waiting(message_id)) is not None:
+            self._keep_expired(dispatch)
+        return dispatch
+
+    def _keep_expired(self, dispatch: Dispatch) -> None:
+        """Know the late reply of a dispatch, and no longer that of the node's former one."""
+        self._expired.pop(self._last_expired.get(dispatch.node_id, ""), None)
+        self._expired[dispatch.message_id] = dispatch
+        self._last_expired[dispatch.node_id] = dispatch.message_id
 
     def abandon(self) -> list[int]:
         """Forget everything on its way; the nodes waited for are sent the same indices again."""

@@ -71,8 +71,7 @@ class VirtualGrid(Recorded, Grid):
         reply_timeout_s: float = 600.0,
         faults: FaultPlan = NO_FAULTS,
     ) -> None:
-        self.clock, self.ledger = VirtualClock(horizon_s), RunLedger()
-        super().__init__(self.clock)
+        super().__init__(VirtualClock(horizon_s), RunLedger())
         self._grid = grid
         self._inner = InnerGrid(grid, len(fleet), reply_timeout_s, self._history)
         devices = lives(fleet, faults, num_steps, evaluate_steps, follows_plans)

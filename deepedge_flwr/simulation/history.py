@@ -6,24 +6,22 @@ reply has been taken, only the sizes matter.
 """
 
 import contextlib
-import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-from flwr.app import Array, ArrayRecord, Error, Message, RecordDict
+from flwr.app import Error, Message, RecordDict
 
 from ..core.state import State
-from ..records import encode_array, records_from_bytes, records_to_bytes
+from ..records import records_from_bytes, records_to_bytes
 from .clock import VirtualClock
+from .ledger import RunLedger
+from .outline import Outline, filled, outline
 
 if TYPE_CHECKING:
     from .grid import VirtualGrid
 
 Answer = RecordDict | Error
-#: A content without the values of its models: (name, records or the layout of a model).
-Outline = list[tuple[str, bytes | list[tuple[Any, ...]]]]
 
 
 @dataclass(slots=True)
@@ -97,6 +95,10 @@ class History:
         """Return what the inner grid had made of a message when the history was saved."""
         return self._known.get(message_id)
 
+    def noted(self, kind: str, node_id: int) -> None:
+        """Record what the server said about a node."""
+        self._add("note", kind, node_id)
+
     def _add(self, *call: Any) -> None:
         if self._is_recording:
             self._calls.append(list(call))
@@ -131,6 +133,8 @@ class History:
                 grid.get_node_ids()
             elif name == "wait":
                 grid.clock.wait(*arguments)
+            elif name == "note":
+                grid.note(*arguments)
             elif name == "pull":
                 grid.pull_messages(*arguments)
             else:
@@ -146,11 +150,18 @@ class Recorded:
     ----------
     clock : VirtualClock
         The grid's time.
+    ledger : RunLedger
+        What happened on it.
     """
 
-    def __init__(self, clock: VirtualClock) -> None:
-        self.clock, self._history = clock, History()
+    def __init__(self, clock: VirtualClock, ledger: RunLedger) -> None:
+        self.clock, self.ledger, self._history = clock, ledger, History()
         clock.on_wait = self._history.waited
+
+    def note(self, kind: str, node_id: int) -> None:
+        """Write into the ledger what the server has noticed about a node."""
+        self._history.noted(kind, node_id)
+        self.ledger.add(self.clock.now_s(), f"server-{kind}", node_id=node_id)
 
     def start_recording(self) -> None:
         """Begin to record what it takes to come back to any later moment; see `state`."""
@@ -199,38 +210,3 @@ class _Memo:
                 done = records_to_bytes(RecordDict({"": value}))
             self._done[id(value)] = value, done  # the value too: its id must not be used again
         return self._done[id(value)][1]
-
-
-def outline(content: RecordDict) -> Outline:
-    """Return the structure and the sizes of a content; the values of its models are left out."""
-    return [
-        (name, _layout(r) if isinstance(r, ArrayRecord) else records_to_bytes(RecordDict({"": r})))
-        for name, r in content.items()
-    ]
-
-
-def filled(content: Outline) -> RecordDict:
-    """Return a content of an outline, with zeros for the values of its models."""
-    return RecordDict(
-        {
-            name: records_from_bytes(part)[""] if isinstance(part, bytes) else _zeros(tuple(part))
-            for name, part in content
-        }
-    )
-
-
-def _layout(record: ArrayRecord) -> list[tuple[Any, ...]]:
-    return [(n, a.dtype, tuple(a.shape), a.stype, len(a.data)) for n, a in record.items()]
-
-
-@functools.lru_cache(maxsize=64)
-def _zeros(layout: tuple[tuple[Any, ...], ...]) -> ArrayRecord:
-    zeros = ArrayRecord()
-    for name, dtype, shape, stype, num_bytes in layout:
-        try:
-            zeros[name] = encode_array(np.zeros(shape, dtype))
-        except (TypeError, ValueError):  # what a client sends need not be an array
-            zeros[name] = Array(dtype, shape, stype, bytes(num_bytes))
-        if len(zeros[name].data) != num_bytes:
-            zeros[name] = Array(dtype, shape, stype, bytes(num_bytes))
-    return zeros

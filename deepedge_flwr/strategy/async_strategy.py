@@ -19,6 +19,7 @@ from flwr.serverapp.strategy.strategy_utils import log_strategy_start_info
 from ..core.clock import Clock, WallClock
 from ..records import ModelLayout, get_plan
 from .resumable import ResumableHooks
+from .suspicion import suspects
 
 EvaluateFn = Callable[[int, ArrayRecord], MetricRecord | None]
 
@@ -82,6 +83,7 @@ class AsyncStrategy(ResumableHooks):
         log(INFO, "")
         clock: Clock = getattr(grid, "clock", None) or WallClock()
         self._begin(ModelLayout.of(initial_arrays), initial_arrays, clock, timeout)
+        self._exchange.events.listener = getattr(grid, "note", None)
         result = Result(arrays=initial_arrays)
         try:
             if not self._resume(grid):
@@ -156,7 +158,10 @@ class AsyncStrategy(ResumableHooks):
     def _refresh_nodes(self, grid: Grid) -> None:
         now_s = self._clock.now_s()
         if now_s >= self._refresh_at_s:
-            self._exchange.members.update(grid.get_node_ids())
+            nodes = list(grid.get_nodes())
+            self._exchange.members.update(node.node_id for node in nodes)
+            if isinstance(self._clock, WallClock):
+                self._exchange.suspect(suspects(nodes, self._clock.epoch_s()), now_s)
             self._refresh_at_s = now_s + _MEMBERSHIP_S
 
     def _push(self, messages: Iterable[Message], grid: Grid) -> None:
@@ -214,8 +219,8 @@ class AsyncStrategy(ResumableHooks):
         """Log the end of a run: of thousands of versions only the last, unlike Flower's rounds."""
         elapsed_s = self._clock.now_s() - self._started_at_s
         log(INFO, "")
-        log(INFO, "%d versions in %.2f s, %d failures", self.version, elapsed_s,
-            self._exchange.num_failures)  # fmt: skip
+        log(INFO, "%d versions in %.2f s", self.version, elapsed_s)
+        self._exchange.events.log_summary()
         for name in ("train_metrics_clientapp", "evaluate_metrics_clientapp",
                      "evaluate_metrics_serverapp"):  # fmt: skip
             if history := getattr(result, name):

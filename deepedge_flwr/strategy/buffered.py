@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from logging import ERROR, INFO
+from typing import Literal, get_args
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
@@ -10,6 +11,8 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy.strategy_utils import aggregate_metricrecords
 
 from ..core.clock import Clock
+from ..core.guard import UpdateGuard
+from ..core.robust import NormClip, TrimmedBuffer
 from ..core.state import Names, State
 from ..core.types import Update
 from ..records import SERVER_ROUND, ModelLayout, put_plan
@@ -19,6 +22,8 @@ from .exchange import Exchange
 from .metrics import MetricsAggregator, aggregate_metrics
 from .options import require_count
 from .update_rule import UpdateRule
+
+Combination = Literal["mean", "trimmed_mean", "clipped_mean"]
 
 
 class BufferedHooks(UpdateRule):
@@ -39,12 +44,18 @@ class BufferedHooks(UpdateRule):
         The reply metric that holds a node's weight.
     arrayrecord_key, configrecord_key : str (default: "arrays", "config")
         Names of the records in a message.
+    update_norm_bound, examples_bound : float | None (default: 100.0, 1000.0)
+        Which updates are believed, see `core.guard.UpdateGuard`; None believes all.
+    combine : {"mean", "trimmed_mean", "clipped_mean"} (default: "mean")
+        How a buffer becomes one update; for fleets with hostile nodes see `core.robust`.
+    trim : float (default: 0.2)
+        Share of the values that `trimmed_mean` leaves out at each end, in [0, 0.5).
     train_metrics_aggr_fn, evaluate_metrics_aggr_fn : Callable, optional
         Aggregate metrics as in Flower's FedAvg; the weighted mean by default.
     """
 
     STATE: Names = ("version", "_model", "_next", "_exchange", "_evaluations", "_last_update_s",
-             "_started_at_s")  # fmt: skip
+             "_started_at_s", "_clip")  # fmt: skip
 
     def __init__(
         self,
@@ -55,6 +66,10 @@ class BufferedHooks(UpdateRule):
         weighted_by_key: str = "num-examples",
         arrayrecord_key: str = "arrays",
         configrecord_key: str = "config",
+        update_norm_bound: float | None = 100.0,
+        examples_bound: float | None = 1000.0,
+        combine: Combination = "mean",
+        trim: float = 0.2,
         train_metrics_aggr_fn: MetricsAggregator = aggregate_metricrecords,
         evaluate_metrics_aggr_fn: MetricsAggregator = aggregate_metricrecords,
     ) -> None:
@@ -64,6 +79,13 @@ class BufferedHooks(UpdateRule):
         self.fraction_evaluate, self.evaluate_every = fraction_evaluate, evaluate_every
         self.min_available_nodes, self.weighted_by_key = min_available_nodes, weighted_by_key
         self.arrayrecord_key, self.configrecord_key = arrayrecord_key, configrecord_key
+        UpdateGuard(update_norm_bound, examples_bound)
+        if combine not in get_args(Combination):
+            raise ValueError(f"combine must be one of {get_args(Combination)}, got {combine!r}")
+        if not 0 <= trim < 0.5:
+            raise ValueError(f"trim must be in [0, 0.5), got {trim}")
+        self.update_norm_bound, self.examples_bound = update_norm_bound, examples_bound
+        self.combine, self.trim = combine, trim
         self.train_metrics_aggr_fn = train_metrics_aggr_fn
         self.evaluate_metrics_aggr_fn = evaluate_metrics_aggr_fn
         self.version = 0
@@ -93,6 +115,8 @@ class BufferedHooks(UpdateRule):
         for reply in replies:
             if (accepted := self._exchange.settle(reply, now_s)) is not None:
                 self._last_update_s = now_s
+                if accepted.former_node_id is not None:
+                    self.renamed(accepted.former_node_id, accepted.update.node_id)
                 self.learn(accepted, now_s)
                 self._fold(accepted.update, reply, now_s)
         self.settled(self._exchange.take_lost(), now_s)
@@ -146,8 +170,9 @@ class BufferedHooks(UpdateRule):
         self.version = 0
         self._layout, self._clock, self._timeout_s = layout, clock, timeout_s
         self._live, self._model = arrays, layout.to_vector(arrays)
-        self._next = Contributions(layout.num_parameters)
-        self._exchange = Exchange(layout, self.weighted_by_key)
+        self._next, self._clip = self.contributions(), NormClip()
+        guard = UpdateGuard(self.update_norm_bound, self.examples_bound)
+        self._exchange = Exchange(layout, self.weighted_by_key, guard)
         self._evaluations = EvaluationRounds()
         self._started_at_s = self._last_update_s = clock.now_s()
 
@@ -161,6 +186,12 @@ class BufferedHooks(UpdateRule):
         """Ids of the messages whose reply has arrived but enters no model."""
         return self._exchange.discarded
 
+    def contributions(self) -> Contributions:
+        """Return an empty buffer of the kind that `combine` asks for."""
+        num_parameters = self._layout.num_parameters
+        trimmed = TrimmedBuffer(num_parameters, self.trim)
+        return Contributions(num_parameters, trimmed if self.combine == "trimmed_mean" else None)
+
     def _fold(self, update: Update, reply: Message, now_s: float) -> None:
         if update.num_steps == 0 or not self.is_usable(update):
             reason = "yielded to its service" if update.num_steps == 0 else "came too late"
@@ -168,13 +199,15 @@ class BufferedHooks(UpdateRule):
             self.discarded.add(reply.metadata.reply_to_message_id)
             return
         staleness = self.version - update.base_version
-        weighted = self.direction(update), self.weight(update, staleness)
-        self.destination(update).add(*weighted, staleness, reply.content)
+        vector, weight = self.direction(update), self.weight(update, staleness)
+        if self.combine == "clipped_mean":
+            vector = self._clip(vector, weight)
+        self.destination(update).add(vector, weight, staleness, reply.content)
         self.folded(update, now_s)
 
     def _advance(self) -> tuple[ArrayRecord, MetricRecord]:
         """Turn the buffer into a new version."""
-        contributions, self._next = self._next, Contributions(self._layout.num_parameters)
+        contributions, self._next = self._next, self.contributions()
         with np.errstate(over="ignore"):
             model = self.step(self._model, self.drained(contributions.updates))
             live = self._layout.to_record(model)
@@ -186,5 +219,8 @@ class BufferedHooks(UpdateRule):
         self.advanced()
         self._exchange.forget_unused_models()
         metrics = contributions.metrics(self.weighted_by_key, self.train_metrics_aggr_fn)
-        metrics["num-failures"] = self._exchange.num_failures
+        counts = self._exchange.events.counts
+        metrics["num-failures"], metrics["num-expired"] = counts["failed"], counts["expired"]
+        metrics["num-rejected"] = counts["rejected"]
+        metrics["num-quarantined"] = len(self._exchange.members.quarantined)
         return self._live, metrics

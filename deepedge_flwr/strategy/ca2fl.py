@@ -72,6 +72,14 @@ class CA2FL(AsyncStrategy):
         """Return 1: the caches, not weights, stand for the nodes that are missing."""
         return 1.0
 
+    def renamed(self, old_id: int, new_id: int) -> None:
+        """Keep the device's cache, one for both ids."""
+        for cache in (self._cache, self._fresh):
+            if (update := cache.pop(old_id, None)) is not None:
+                if cache is self._cache and new_id in cache:
+                    self._cache_sum = self._cache_sum - update
+                cache.setdefault(new_id, update)
+
     def folded(self, update: Update, now_s: float) -> None:
         """Keep the update for the caches of the next version."""
         self._fresh[update.node_id] = update.delta

@@ -16,6 +16,8 @@ class Contributions(Stateful):
     ----------
     num_parameters : int
         Length of the model vector.
+    updates : UpdateBuffer | None (default: None)
+        An empty buffer to use; None for a plain one.
 
     Attributes
     ----------
@@ -25,8 +27,8 @@ class Contributions(Stateful):
 
     STATE: Names = ("updates", "_staleness_sum")
 
-    def __init__(self, num_parameters: int) -> None:
-        self.updates = UpdateBuffer(num_parameters)
+    def __init__(self, num_parameters: int, updates: UpdateBuffer | None = None) -> None:
+        self.updates = UpdateBuffer(num_parameters) if updates is None else updates
         self._metrics: list[RecordDict] = []
         self._staleness_sum = 0
 

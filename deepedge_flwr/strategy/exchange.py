@@ -1,11 +1,11 @@
 """Messages out, updates in: who has been sent which model, and what came back of it."""
 
 from dataclasses import dataclass
-from logging import INFO
 
+import numpy as np
 from flwr.app import ArrayRecord, Message, RecordDict
-from flwr.common import log
 
+from ..core.guard import UpdateGuard
 from ..core.in_flight import InFlight
 from ..core.state import Names, State, Stateful
 from ..core.types import Dispatch, Telemetry, Update
@@ -18,7 +18,8 @@ from ..records import (
     records_of,
     records_to_bytes,
 )
-from .membership import Membership
+from .events import Events
+from .membership import QUARANTINE_AFTER, Membership
 from .replies import BadReply, read_update
 
 
@@ -34,11 +35,14 @@ class Accepted:
         What the node said about it.
     dispatch : Dispatch
         What it answers.
+    former_node_id : int | None
+        Under which node id the device was known that now answers under another one.
     """
 
     update: Update
     telemetry: Telemetry | None
     dispatch: Dispatch
+    former_node_id: int | None = None
 
 
 class Exchange(Stateful):
@@ -50,27 +54,42 @@ class Exchange(Stateful):
         What a model looks like.
     weighted_by_key : str
         The reply metric that holds a node's weight.
+    guard : UpdateGuard | None (default: None)
+        Which updates are believed; None for the usual bounds.
 
     Attributes
     ----------
+    events : Events
+        What nodes have gone through.
     members : Membership
         Which nodes may be given work.
     in_flight : InFlight
         What is on its way.
-    num_failures : int
-        Dispatches that ended without an update so far.
     last_failure : str
-        The latest of them, in words.
+        The latest failure, in words.
     discarded : set[str]
         Ids of the messages whose reply has arrived but enters no model.
     """
 
-    STATE: Names = ("members", "in_flight", "num_failures", "last_failure", "discarded", "_lost")
+    STATE: Names = (
+        "members",
+        "in_flight",
+        "events",
+        "last_failure",
+        "discarded",
+        "_lost",
+        "_guard",
+        "_node_of",
+    )
 
-    def __init__(self, layout: ModelLayout, weighted_by_key: str) -> None:
+    def __init__(
+        self, layout: ModelLayout, weighted_by_key: str, guard: UpdateGuard | None = None
+    ) -> None:
         self._layout, self._weighted_by_key = layout, weighted_by_key
-        self.members, self.in_flight = Membership(), InFlight()
-        self.num_failures, self.last_failure = 0, "none"
+        self._guard = UpdateGuard() if guard is None else guard
+        self.members, self.in_flight, self.events = Membership(), InFlight(), Events()
+        self.last_failure = "none"
+        self._node_of: dict[str, int] = {}
         self.discarded: set[str] = set()
         self._lost: list[int] = []
         self._bases: dict[int, ArrayRecord] = {}
@@ -95,13 +114,19 @@ class Exchange(Stateful):
 
     def failed(self, node_id: int, reason: str, now_s: float) -> None:
         """Note that a node did not deliver: an event, logged in one line."""
-        self.num_failures += 1
         self.last_failure = f"node {node_id}: {reason}"
-        self.members.failed(node_id, now_s)
+        self.events.happened("failed", node_id, reason)
+        if self.members.failed(node_id, now_s):
+            text = f"in quarantine after {QUARANTINE_AFTER} failures in a row"
+            self.events.happened("quarantined", node_id, text)
         # A node that failed to answer an old message may still be busy with its newest one.
         if not self.in_flight.is_busy(node_id):
             self._lost.append(node_id)
-        log(INFO, "\t> %s", self.last_failure)
+
+    @property
+    def num_failures(self) -> int:
+        """Dispatches that ended without an update so far."""
+        return self.events.counts["failed"]
 
     def take_lost(self) -> list[int]:
         """Return the nodes whose message ended without an update since the last call."""
@@ -111,8 +136,22 @@ class Exchange(Stateful):
     def expire(self, now_s: float) -> None:
         """Give up waiting for overdue replies and free their nodes."""
         for dispatch in self.in_flight.expire(now_s):
-            self.members.release(dispatch.node_id)
-            self.failed(dispatch.node_id, f"no reply for {now_s - dispatch.sent_at_s:.1f} s", now_s)
+            self._expired(dispatch, now_s)
+
+    def suspect(self, node_ids: set[int], now_s: float) -> None:
+        """Send no work to nodes that miss heartbeats, and wait no longer for what they have."""
+        new, cleared = self.members.suspect(node_ids)
+        for node_id in new:
+            self.events.happened("suspected", node_id, "misses heartbeats")
+            if (dispatch := self.in_flight.give_up(node_id)) is not None:
+                self._expired(dispatch, now_s)
+        for node_id in cleared:
+            self.events.happened("cleared", node_id, "is heard of again")
+
+    def _expired(self, dispatch: Dispatch, now_s: float) -> None:
+        self.members.release(dispatch.node_id)
+        self.events.happened("expired", dispatch.node_id)
+        self.failed(dispatch.node_id, f"no reply for {now_s - dispatch.sent_at_s:.1f} s", now_s)
 
     def settle(self, reply: Message, now_s: float) -> Accepted | None:
         """Take a reply; None if nobody asked for it or if it must not touch the model."""
@@ -126,13 +165,44 @@ class Exchange(Stateful):
             update, telemetry = read_update(
                 reply, dispatch, base, self._layout, self._weighted_by_key
             )
+            self._check(update)
         except BadReply as error:
             if reply.has_content():
                 self.discarded.add(dispatch.message_id)
+                self.events.happened("rejected", dispatch.node_id)
             self.failed(dispatch.node_id, str(error), now_s)
             return None
-        self.members.succeeded(dispatch.node_id)
-        return Accepted(update=update, telemetry=telemetry, dispatch=dispatch)
+        if self.members.succeeded(dispatch.node_id):
+            self.events.happened("readmitted", dispatch.node_id, "good again, out of quarantine")
+        former = self._former_id(dispatch.node_id, telemetry)
+        return Accepted(
+            update=update, telemetry=telemetry, dispatch=dispatch, former_node_id=former
+        )
+
+    def _check(self, update: Update) -> None:
+        with np.errstate(over="ignore"):
+            norm, base_norm = (float(np.sqrt(v @ v)) for v in (update.delta, update.base))
+        reason = self._guard.reason_against(
+            norm=norm,
+            base_norm=base_norm,
+            num_steps=update.num_steps,
+            num_examples=update.num_examples,
+        )
+        if reason is not None:
+            raise BadReply(reason)
+
+    def _former_id(self, node_id: int, telemetry: Telemetry | None) -> int | None:
+        """Return the id of a node that has gone and reported the same device id."""
+        if telemetry is None or not telemetry.device_id:
+            return None
+        former = self._node_of.setdefault(telemetry.device_id, node_id)
+        if former == node_id or former in self.members.node_ids:
+            return None
+        self._node_of[telemetry.device_id] = node_id
+        self.members.rename(former, node_id)
+        text = f"is the device {telemetry.device_id!r} that was node {former}"
+        self.events.happened("renamed", node_id, text)
+        return former
 
     def models_state(self) -> State:
         """Return the old models that replies may still be measured against, by version."""

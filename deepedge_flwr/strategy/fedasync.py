@@ -55,6 +55,8 @@ class FedAsync(AsyncStrategy):
     ) -> None:
         super().__init__(**options)
         require_non_negative(exponent=exponent, slope=slope, threshold=threshold)
+        if self.combine == "trimmed_mean":
+            raise ValueError("combine must not be 'trimmed_mean': a version has one update only")
         if not 0 < alpha <= 1:
             raise ValueError(f"alpha must be in (0, 1], got {alpha}")
         available: dict[str, Callable[[int], float]] = {

@@ -105,7 +105,7 @@ class FedCompass(AsyncStrategy):
         super()._begin(layout, arrays, clock, timeout_s)
         self._compass, self._arrival = Compass(self.compass_options), Arrival()
         self._groups: dict[int, Contributions] = {}
-        self._late = Contributions(layout.num_parameters)
+        self._late = self.contributions()
         self._examples: dict[int, float] = {}
         self._sum_examples = 0.0
         self._told_about_telemetry = False
@@ -151,7 +151,7 @@ class FedCompass(AsyncStrategy):
             return self._late
         if (group := self._arrival.group) is None:
             return self._next
-        return self._groups.setdefault(group, Contributions(self._layout.num_parameters))
+        return self._groups.setdefault(group, self.contributions())
 
     def settled(self, lost: list[int], now_s: float) -> None:
         """Drop lost nodes from their groups; let a due group become a version, with the late."""
@@ -160,7 +160,7 @@ class FedCompass(AsyncStrategy):
         # A first update is a version of its own, and so is each of several groups.
         if len(self._next) or (group := self._compass.close_due(now_s)) is None:
             return
-        self._next, self._late = self._late, Contributions(self._layout.num_parameters)
+        self._next, self._late = self._late, self.contributions()
         if (arrived := self._groups.pop(group, None)) is not None:
             self._next.absorb(arrived)
 
@@ -185,9 +185,17 @@ class FedCompass(AsyncStrategy):
     def restore(self, state: State) -> None:
         """Take over a state."""
         super().restore(state)
-        self._groups = {n: Contributions(self._layout.num_parameters) for n in state["groups"]}
+        self._groups = {n: self.contributions() for n in state["groups"]}
         for number, group in self._groups.items():
             group.restore(state["groups"][number])
+
+    def renamed(self, old_id: int, new_id: int) -> None:
+        """Keep the device's speed and its share of the data."""
+        self._compass.rename(old_id, new_id)
+        if (num_examples := self._examples.pop(old_id, None)) is not None:
+            if new_id in self._examples:
+                self._sum_examples -= num_examples
+            self._examples.setdefault(new_id, num_examples)
 
     def resumed(self, offset_s: float) -> None:
         """Leave the time without a server out of the groups' times."""

@@ -5,16 +5,27 @@ from collections.abc import Iterable
 from ..core.state import Names, Stateful
 
 _BACK_OFF_S = (1.0, 60.0)
+#: Failures in a row after which a node is in quarantine.
+QUARANTINE_AFTER = 5
 
 
 class Membership(Stateful):
     """Nodes of a run, sans I/O.
 
     After a failure a node is left alone for 1 s, doubled with every further failure in a row up
-    to 60 s; one good reply clears the record, and so does leaving and coming back.
+    to 60 s. After five it is in quarantine: it is tried again every 60 s. One good reply clears the
+    record, and so does leaving and coming back. A suspect is given no work until it is heard of.
     """
 
-    STATE: Names = ("_connected", "_known", "_free", "_busy", "_failures", "_retry_at_s")
+    STATE: Names = (
+        "_connected",
+        "_known",
+        "_free",
+        "_busy",
+        "_failures",
+        "_retry_at_s",
+        "_suspects",
+    )
 
     def __init__(self) -> None:
         self._connected: set[int] = set()
@@ -23,6 +34,7 @@ class Membership(Stateful):
         self._busy: set[int] = set()
         self._failures: dict[int, int] = {}
         self._retry_at_s: dict[int, float] = {}
+        self._suspects: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._connected)
@@ -42,6 +54,11 @@ class Membership(Stateful):
         """Whether there are nodes, and none that ever was connected is missing."""
         return bool(self._connected) and len(self._connected) == len(self._known)
 
+    @property
+    def quarantined(self) -> list[int]:
+        """Nodes that have failed so often in a row that they are hardly tried any more."""
+        return sorted(n for n, count in self._failures.items() if count >= QUARANTINE_AFTER)
+
     def update(self, node_ids: Iterable[int]) -> None:
         """Take over the grid's list of connected nodes; all but those with work are free."""
         before, self._connected = self._connected, set(node_ids)
@@ -52,12 +69,27 @@ class Membership(Stateful):
 
     def forget_connections(self) -> None:
         """Start over with nobody connected or at work; who was known stays known."""
-        for nodes in (self._connected, self._free, self._busy, self._failures, self._retry_at_s):
+        for nodes in (self._connected, self._free, self._busy, self._failures, self._retry_at_s,
+                      self._suspects):  # fmt: skip
             nodes.clear()
 
     def ready(self, now_s: float) -> list[int]:
         """Return the free nodes that are not backing off, in ascending order."""
-        return sorted(n for n in self._free if self._retry_at_s.get(n, now_s) <= now_s)
+        idle = self._free - self._suspects
+        return sorted(n for n in idle if self._retry_at_s.get(n, now_s) <= now_s)
+
+    def suspect(self, node_ids: set[int]) -> tuple[list[int], list[int]]:
+        """Take over who is suspected to be gone; return who is new among them, and who is not."""
+        new, cleared = node_ids - self._suspects, self._suspects - node_ids
+        self._suspects = set(node_ids)
+        return sorted(new), sorted(cleared)
+
+    def rename(self, old_id: int, new_id: int) -> None:
+        """Take two nodes for one: the first will not come back."""
+        self._known.discard(old_id)
+        self._retry_at_s.pop(old_id, None)
+        if (failures := self._failures.pop(old_id, None)) is not None:
+            self._failures.setdefault(new_id, failures)
 
     def occupy(self, node_id: int) -> None:
         """Note that a node was given work."""
@@ -70,17 +102,18 @@ class Membership(Stateful):
         if node_id in self._connected:
             self._free.add(node_id)
 
-    def succeeded(self, node_id: int) -> None:
-        """Clear a node's record of failures."""
-        self._failures.pop(node_id, None)
+    def succeeded(self, node_id: int) -> bool:
+        """Clear a node's record of failures; return whether it was in quarantine."""
         self._retry_at_s.pop(node_id, None)
+        return self._failures.pop(node_id, 0) >= QUARANTINE_AFTER
 
-    def failed(self, node_id: int, now_s: float) -> None:
-        """Note a failure, and when to try the node again."""
+    def failed(self, node_id: int, now_s: float) -> bool:
+        """Note a failure, and when to try the node again; return whether quarantine begins."""
         failures = self._failures.get(node_id, 0)
         first_s, longest_s = _BACK_OFF_S
         self._failures[node_id] = failures + 1
         self._retry_at_s[node_id] = now_s + min(longest_s, first_s * 2.0 ** min(failures, 16))
+        return failures + 1 == QUARANTINE_AFTER
 
     def next_retry_s(self, now_s: float) -> float | None:
         """Return when the next free node stops backing off; None if none is backing off."""

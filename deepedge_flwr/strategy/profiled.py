@@ -39,6 +39,10 @@ class ProfiledStrategy(AsyncStrategy):
         self._told_about_telemetry = False
         super()._begin(layout, arrays, clock, timeout_s)
 
+    def renamed(self, old_id: int, new_id: int) -> None:
+        """Keep the device's profile."""
+        self._fleet.rename(old_id, new_id)
+
     def resumed(self, offset_s: float) -> None:
         """Leave the time without a server out of the nodes' arrival rates."""
         self._fleet.shift(offset_s)

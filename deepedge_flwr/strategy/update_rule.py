@@ -72,6 +72,9 @@ class UpdateRule(Stateful, Strategy):
         """Return when the buffer becomes due by time alone; None if it does not."""
         return None
 
+    def renamed(self, old_id: int, new_id: int) -> None:
+        """Take note that a device is back under another node id; the old one is gone for good."""
+
     def learn(self, accepted: Accepted, now_s: float) -> None:
         """Take note of a good reply, before its update is weighed."""
 

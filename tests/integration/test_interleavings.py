@@ -14,6 +14,7 @@ from flwr.app import (
     MetricRecord,
     RecordDict,
 )
+from flwr.proto.node_pb2 import NodeInfo
 from flwr.supercore.task_identity import TaskIdentity
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -104,6 +105,9 @@ class Fleet:
         for node in self._id_of:
             self._answer(node)
         self._now_s += 1.0 if len(self._arrived) > before else timeout_s + 0.1
+
+    def get_nodes(self) -> list[NodeInfo]:
+        return [NodeInfo(node_id=i) for i in self.get_node_ids()]
 
     def get_node_ids(self) -> list[int]:
         return [self._id_of[node] for node in sorted(self._connected)]

@@ -169,9 +169,9 @@ def test_a_run_ends_one_timeout_after_its_last_update(
 @pytest.mark.parametrize(
     "strategy",
     [
-        FedBuff(buffer_size=1, server_learning_rate=4),
-        DeepEdge(buffer_size=1, server_learning_rate=4),
-        DeepEdge(buffer_size=1, server_learning_rate=4, averaging=0),
+        FedBuff(buffer_size=1, server_learning_rate=4, update_norm_bound=None),
+        DeepEdge(buffer_size=1, server_learning_rate=4, update_norm_bound=None),
+        DeepEdge(buffer_size=1, server_learning_rate=4, averaging=0, update_norm_bound=None),
     ],
 )
 def test_an_update_beyond_the_models_numbers_is_dropped(

@@ -197,7 +197,8 @@ def test_aligned_updates_halve_the_correction_for_participation(
 
 def test_a_run_knows_nothing_of_the_one_before() -> None:
     """Neither that its updates were aligned nor how short its steps were."""
-    strategy = DeepEdge(averaging=0, buffer_size=2, server_learning_rate=0.5)
+    options = {"averaging": 0, "buffer_size": 2, "server_learning_rate": 0.5}
+    strategy = DeepEdge(**options, update_norm_bound=None)
 
     def first_step(targets: list[float]) -> float:
         grid = virtual_grid(follow_target(targets), fleet(1.0, 1.0), follows_plans=False)
