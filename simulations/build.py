@@ -10,7 +10,7 @@ from flwr.serverapp.strategy import Strategy
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from deepedge_flwr.simulation import Fleet, ServiceSpec
+from deepedge_flwr.simulation import NO_FAULTS, FaultPlan, Fleet, ServiceSpec
 
 from .tasks import cached_task
 from .tasks.task import Task
@@ -26,6 +26,17 @@ def build_fleet(config: DictConfig) -> tuple[Fleet, ServiceSpec | None]:
     if len(fleet) != config.num_nodes:
         raise ValueError(f"the fleet has {len(fleet)} devices, num_nodes is {config.num_nodes}")
     return fleet, service
+
+
+def build_faults(config: DictConfig) -> FaultPlan:
+    """Build the fault plan of a configuration, and check that it fits the fleet."""
+    if config.faults.build is None:
+        return NO_FAULTS
+    with plain_errors():
+        # Hydra would turn the dataclasses in a list into configurations of its own.
+        plan: FaultPlan = instantiate(config.faults.build, _convert_="all")
+        plan.check(config.num_nodes)
+    return plan
 
 
 def build_strategy(config: DictConfig, service: ServiceSpec | None, num_nodes: int) -> Strategy:

@@ -14,10 +14,10 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 from omegaconf import DictConfig, OmegaConf
 
-from deepedge_flwr.simulation import HorizonReached, VirtualGrid
+from deepedge_flwr.simulation import NO_FAULTS, HorizonReached, VirtualGrid
 
 from .apps import build_client_app, load_model
-from .build import build_fleet, build_strategy, task_loader
+from .build import build_faults, build_fleet, build_strategy, task_loader
 from .configuration import check_config
 from .engines import run_in_process, run_on_ray
 from .evaluator import GridEvaluator, TargetReached
@@ -114,6 +114,8 @@ class _Run:
     ) -> None:
         self._config, self._world, self._strategy = config, world, strategy
         self._task, self._on_progress = world.load(), on_progress
+        # The worlds to compare with are ideal.
+        self._faults = build_faults(config) if config.strategy.world == "fleet" else NO_FAULTS
         self.grid: VirtualGrid
         self.evaluator: GridEvaluator
 
@@ -126,6 +128,7 @@ class _Run:
             self._world.fleet,
             num_steps=config.strategy.local_steps,
             horizon_s=config.horizon_s,
+            faults=self._faults,
         )
         arrays = ArrayRecord(self._task.build_model(config.seed).state_dict())
         self.evaluator = GridEvaluator(

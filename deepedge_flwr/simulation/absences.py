@@ -84,8 +84,20 @@ class Absences:
                 yield back_s, False
 
     def _scheduled(self) -> Iterator[Interval]:
+        """Yield what is known beforehand, in order and apart."""
         scheduled = iter(()) if self._schedule is None else self._schedule.absences()
-        return heapq.merge(scheduled, self._failures)
+        current: Interval | None = None
+        for absence in heapq.merge(scheduled, self._failures):
+            if current is not None and absence[0] <= current[1]:
+                absence = current[0], max(current[1], absence[1])
+            elif current is not None:
+                yield current
+            if absence[1] == math.inf:  # a schedule may have no end
+                yield absence
+                return
+            current = absence
+        if current is not None:
+            yield current
 
     def _next(self, time_s: float) -> Interval | None:
         """Return the absence at a time, else the next one."""

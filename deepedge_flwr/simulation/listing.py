@@ -71,8 +71,10 @@ class Listing:
             self._at(self._clock.now_s(), device, noticed=True)
         if job.lost_at_s is not None:
             noticed_at_s, back_at_s = device.absences.noticed_s(job.lost_at_s)
-            self._at(noticed_at_s, device, noticed=True)
-            self._at(back_at_s, device, noticed=False)
+            # One absence may have begun before the message was sent, for another reason.
+            self._at(max(noticed_at_s, self._clock.now_s()), device, noticed=True)
+            if back_at_s < math.inf:
+                self._at(back_at_s, device, noticed=False)
 
     def _at(self, time_s: float, device: VirtualDevice, noticed: bool) -> None:
         # After a reply that arrives at this very moment.

@@ -71,7 +71,7 @@ class AsyncStrategy(ResumableHooks):
         Raises
         ------
         ValueError
-            If the strategy's options do not fit the fleet or the arguments are out of range.
+            If options or arguments do not fit, or a checkpoint is of another run.
         TimeoutError
             If too few nodes connect in time.
         """
@@ -189,9 +189,8 @@ class AsyncStrategy(ResumableHooks):
         return training
 
     def _file_evaluation(self, complete: tuple[int, list[Message]], result: Result) -> None:
-        version, replies = complete
-        if (metrics := self.aggregate_evaluate(version, replies)) is not None:
-            result.evaluate_metrics_clientapp[version] = metrics
+        if (metrics := self.aggregate_evaluate(*complete)) is not None:
+            result.evaluate_metrics_clientapp[complete[0]] = metrics
 
     def _push_evaluation(self, grid: Grid, config: ConfigRecord, result: Result) -> None:
         if self.version % self.evaluate_every or not self.fraction_evaluate:
@@ -207,7 +206,9 @@ class AsyncStrategy(ResumableHooks):
             self._evaluations.add(self.version, accepted, now_s + self._timeout_s)
 
     def _finish_evaluations(self, grid: Grid, result: Result) -> None:
-        give_up_at_s = self._clock.now_s() + self._timeout_s
+        # They wait behind a training job at the most: a node that hangs must not hold up the end.
+        longest_s = self._exchange.longest_round_trip_s
+        give_up_at_s = self._clock.now_s() + min(self._timeout_s, 3 * longest_s)
         while self._evaluations.message_ids and self._clock.now_s() < give_up_at_s:
             self._pull(grid, result)
             if self._evaluations.message_ids:
@@ -216,7 +217,7 @@ class AsyncStrategy(ResumableHooks):
             self._file_evaluation(incomplete, result)
 
     def _log_end(self, result: Result) -> None:
-        """Log the end of a run: of thousands of versions only the last, unlike Flower's rounds."""
+        """Log the end of a run: of thousands of versions only the last."""
         elapsed_s = self._clock.now_s() - self._started_at_s
         log(INFO, "")
         log(INFO, "%d versions in %.2f s", self.version, elapsed_s)

@@ -65,6 +65,8 @@ class Exchange(Stateful):
         Which nodes may be given work.
     in_flight : InFlight
         What is on its way.
+    longest_round_trip_s : float
+        Of the good replies so far.
     last_failure : str
         The latest failure, in words.
     discarded : set[str]
@@ -80,6 +82,7 @@ class Exchange(Stateful):
         "_lost",
         "_guard",
         "_node_of",
+        "longest_round_trip_s",
     )
 
     def __init__(
@@ -88,7 +91,7 @@ class Exchange(Stateful):
         self._layout, self._weighted_by_key = layout, weighted_by_key
         self._guard = UpdateGuard() if guard is None else guard
         self.members, self.in_flight, self.events = Membership(), InFlight(), Events()
-        self.last_failure = "none"
+        self.last_failure, self.longest_round_trip_s = "none", 0.0
         self._node_of: dict[str, int] = {}
         self.discarded: set[str] = set()
         self._lost: list[int] = []
@@ -174,6 +177,8 @@ class Exchange(Stateful):
             return None
         if self.members.succeeded(dispatch.node_id):
             self.events.happened("readmitted", dispatch.node_id, "good again, out of quarantine")
+        round_trip_s = now_s - dispatch.sent_at_s
+        self.longest_round_trip_s = max(self.longest_round_trip_s, round_trip_s)
         former = self._former_id(dispatch.node_id, telemetry)
         return Accepted(
             update=update, telemetry=telemetry, dispatch=dispatch, former_node_id=former
