@@ -4,10 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import demo, suite
+from . import demo, faults, suite
 from .claims import print_claims, write_claims
 
-TOPICS = {"demo": demo.measure, "suite": suite.measure}
+TOPICS = {"demo": demo.measure, "faults": faults.measure, "suite": suite.measure}
 
 
 def main() -> int:

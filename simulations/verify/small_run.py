@@ -103,6 +103,7 @@ def run(
     checkpoint_dir: Path | None = None,
     strategy: str = "DeepEdge",
     on_version: Callable[[int], None] | None = None,
+    timeout: float = 3600.0,
     **options: Any,
 ) -> dict[str, Any]:
     """Run to the end, from the checkpoints if there are some; return what must not change."""
@@ -114,8 +115,13 @@ def run(
             on_version(version)
 
     arrays = ArrayRecord({"w": Array(np.zeros((NUM_FEATURES, NUM_CLASSES)))})
-    result = made.start(grid, arrays, num_rounds=num_rounds, evaluate_fn=evaluate)
+    result = made.start(grid, arrays, num_rounds=num_rounds, timeout=timeout,
+                        evaluate_fn=evaluate)  # fmt: skip
     grid.close()
+    if not np.all(np.isfinite(result.arrays["w"].numpy())):
+        raise ArithmeticError("the model is not finite")
+    if made.version < num_rounds:
+        raise TimeoutError(f"the run ended at version {made.version} of {num_rounds}")
     return {
         "model_sha256": model_sha256(result.arrays),
         "event_log_sha256": grid.ledger.sha256(),
