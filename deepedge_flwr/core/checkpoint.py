@@ -67,6 +67,8 @@ class CheckpointFolder:
     def read(self, on_damage: Callable[[Path, str], None] | None = None) -> State | None:
         """Return the newest state that is intact; None if there is none.
 
+        Damaged ones are renamed, so that they do not count as a generation.
+
         Parameters
         ----------
         on_damage : Callable[[Path, str], None] | None (default: None)
@@ -79,6 +81,8 @@ class CheckpointFolder:
             except (OSError, Damaged) as error:
                 if on_damage is not None:
                     on_damage(file, str(error))
+                with contextlib.suppress(OSError):
+                    file.rename(file.with_suffix(".damaged"))
         return None
 
     def _numbers(self) -> list[int]:

@@ -34,6 +34,8 @@ from deepedge_flwr.strategy import AsyncStrategy
 
 NUM_NODES, NUM_FEATURES, NUM_CLASSES = 8, 20, 5
 _LINK = LinkSpec(uplink_bytes_per_s=1e4, downlink_bytes_per_s=1e4, uplink_latency_s=0.3, jitter=0.1)
+#: Of a message without a plan.
+_NUM_STEPS = 3
 _PRESENCE = Presence(job_loss=0.1, mean_absence_s=5.0)
 #: Options that suit a fleet of eight; the others are the defaults.
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -51,7 +53,9 @@ def build_grid(faults: FaultPlan = NO_FAULTS, presence: Presence = _PRESENCE) ->
     """Return eight devices, 16x apart, that lose one job in ten unless told otherwise."""
     steps = speed_classes(num_nodes=NUM_NODES, step_time_s=0.1, spread=16)
     fleet = build_fleet(steps, _LINK, seed=3, presence=presence, notice_s=2.0)
-    return VirtualGrid(InProcessGrid(build_app(), NUM_NODES), fleet, num_steps=3, faults=faults)
+    return VirtualGrid(
+        InProcessGrid(build_app(), NUM_NODES), fleet, num_steps=_NUM_STEPS, faults=faults
+    )
 
 
 def build_app(seed: int = 0) -> ClientApp:
@@ -70,8 +74,9 @@ def build_app(seed: int = 0) -> ClientApp:
         node_index = int(context.node_config["partition-id"])
         weights = _weights(message).copy()
         source = batches(node_index, int(get_config(message.content).get(DISPATCH_INDEX, 0)))
-        for inputs, labels in local_steps(next(source) for _ in range(1000)):
-            errors = np.exp(inputs @ weights)
+        for inputs, labels in local_steps([next(source) for _ in range(_NUM_STEPS)]):
+            logits = inputs @ weights
+            errors = np.exp(logits - logits.max(axis=1, keepdims=True))
             errors /= errors.sum(axis=1, keepdims=True)
             errors[np.arange(len(labels)), labels] -= 1
             weights -= 0.1 / len(labels) * inputs.T @ errors

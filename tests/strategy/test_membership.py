@@ -112,3 +112,24 @@ def test_a_back_off_that_is_over_is_nothing_to_wait_for() -> None:
     assert members.next_retry_s(0.0) == 1.0
     assert members.next_retry_s(1.0) == 6.0
     assert members.next_retry_s(6.0) is None
+
+
+def test_five_failures_in_a_row_are_a_quarantine_until_the_first_good_reply() -> None:
+    members = Membership()
+    members.update([1, 2])
+    assert [members.failed(1, 0.0) for _ in range(6)] == [False] * 4 + [True, False]
+    assert members.quarantined == [1]
+    assert members.succeeded(1)
+    assert not members.succeeded(1)
+    assert members.quarantined == []
+
+
+def test_a_device_under_a_new_id_keeps_its_record() -> None:
+    members = Membership()
+    members.update([1])
+    for _ in range(5):
+        members.failed(1, 0.0)
+    members.update([2])
+    members.rename(1, 2)
+    assert members.quarantined == [2]
+    assert members.num_known == 1 and members.is_complete
