@@ -12,6 +12,8 @@ from flwr.serverapp.strategy import FedAvg, Strategy
 from deepedge_flwr import CA2FL, DeadlineFedAvg, DeepEdge, FedAsync, FedBuff, FedNova
 from deepedge_flwr.records import model_sha256
 from deepedge_flwr.simulation import (
+    Fault,
+    FaultPlan,
     Fleet,
     HorizonReached,
     InProcessGrid,
@@ -121,3 +123,30 @@ def test_the_configured_fleets_run(strategy: str, name: str, tmp_path: Path) -> 
     summary = run_experiment(config, tmp_path)
     assert summary.num_updates > 20
     assert summary.bytes_wasted > 0
+
+
+def test_a_device_that_restarts_under_a_new_id_keeps_its_profile() -> None:
+    """Node 1, which has answered before, crashes at 12 s and is node 4 from 15 s on."""
+    plan = FaultPlan((Fault(kind="restart", node=1, at_s=12.0, back_s=15.0),))
+    devices = Fleet(fleet(1.0, 2.0, 3.0).devices, notice_s=1.0)
+    app = follow_target([1.0, 2.0, 3.0], mods=[deepedge_mod()])
+    grid = VirtualGrid(InProcessGrid(app, 3), devices, faults=plan)
+    strategy = DeepEdge()
+    result = strategy.start(grid, arrays([0.0]), num_rounds=30)
+    assert strategy._exchange.events.counts["renamed"] == 1
+    assert grid.ledger.count("server-renamed") == 1
+    profiles = strategy._fleet._profiles
+    assert sorted(profiles) == [2, 3, 4]
+    assert profiles[4].num_observations > grid.ledger.count("reply") / 3
+    assert result.train_metrics_clientapp[30]["num-failures"] == 1
+
+
+def test_a_node_that_always_lies_is_quarantined_and_the_model_stays_good() -> None:
+    plan = FaultPlan(tuple(Fault(kind=kind, node=2) for kind in ("huge",)))
+    app = follow_target([1.0, 2.0, 3.0], mods=[deepedge_mod()])
+    grid = VirtualGrid(InProcessGrid(app, 3), fleet(1.0, 1.0, 1.0), faults=plan)
+    result = DeepEdge(averaging=0).start(grid, arrays([0.0]), num_rounds=40)
+    metrics = result.train_metrics_clientapp[40]
+    assert metrics["num-quarantined"] == 1
+    assert metrics["num-rejected"] == metrics["num-failures"] >= 5
+    assert 0.9 < vector(result.arrays)[0] < 3.1
