@@ -10,6 +10,7 @@ from flwr.serverapp.strategy import Strategy
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from deepedge_flwr import AsyncStrategy
 from deepedge_flwr.simulation import NO_FAULTS, FaultPlan, Fleet, ServiceSpec
 
 from .tasks import cached_task
@@ -51,6 +52,23 @@ def build_strategy(config: DictConfig, service: ServiceSpec | None, num_nodes: i
     for name in ("min_available_nodes", "min_train_nodes"):
         if (needed := getattr(strategy, name, 0)) > num_nodes:
             raise ValueError(f"{name} must be at most num_nodes ({num_nodes}), got {needed}")
+    return strategy
+
+
+def with_checkpoints(strategy: Strategy, folder: str) -> Strategy:
+    """Let a strategy write checkpoints, as one whose server is to be killed must.
+
+    Raises
+    ------
+    ValueError
+        If it cannot.
+    """
+    if not isinstance(strategy, AsyncStrategy):
+        raise ValueError(
+            f"faults.build.server_kills need a strategy with checkpoints, "
+            f"{type(strategy).__name__} has none: use one of this package"
+        )
+    strategy.checkpoint_dir = folder
     return strategy
 
 

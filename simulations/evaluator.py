@@ -1,18 +1,34 @@
 """Test accuracy on a fixed grid of virtual instants: the same effort for every strategy."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from flwr.app import ArrayRecord, MetricRecord
 
 from deepedge_flwr.core.aggregation import mix
+from deepedge_flwr.core.types import Vector
 from deepedge_flwr.records import ModelLayout
 from deepedge_flwr.simulation import VirtualGrid
 
 WINDOW = 5
+Row = tuple[float, int, float]
 
 
 class TargetReached(Exception):
     """The target accuracy is reached, and nothing else was wanted of the run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Moment:
+    """What an evaluator knows before a version."""
+
+    accuracies: tuple[float, ...]
+    instants_s: tuple[float, ...]
+    average: Vector
+    last_accuracy: float
+    version: int
+    arrays: ArrayRecord
+    rows: tuple[Row, ...]
 
 
 class GridEvaluator:
@@ -64,6 +80,9 @@ class GridEvaluator:
         self._average = self._layout.to_vector(initial_arrays)
         self.version, self.arrays = 0, initial_arrays
         self.last_accuracy = 0.0
+        #: Of every version, for a server that is to be killed.
+        self._before: dict[int, _Moment] | None = None
+        self._rewinds, self._rows = False, tuple[Row, ...]()
 
     def __call__(self, version: int, arrays: ArrayRecord) -> MetricRecord | None:
         """Note a published model; measure its predecessor for the instants that have passed.
@@ -73,6 +92,8 @@ class GridEvaluator:
         TargetReached
             If the predecessor has reached `stop_at`.
         """
+        if self._before is not None:
+            self._remember(version)
         self._measure(self._grid.clock.now_s())
         if self._is_reached:
             raise TargetReached
@@ -83,6 +104,39 @@ class GridEvaluator:
         self.version, self.arrays = version, arrays
         return None
 
+    def follow(self, grid: VirtualGrid) -> None:
+        """Go on with a grid that has come back to an earlier moment, whichever that is.
+
+        The first version that is published there tells: what had been measured before it, and only
+        that, is in the new grid's ledger then. To be called before the first version, too.
+        """
+        self._grid, self._before = grid, self._before or {}
+        self._rewinds = True
+
+    def _remember(self, version: int) -> None:
+        """Keep what is known before a version, or return to what was known before it."""
+        assert self._before is not None
+        if self._rewinds:
+            moment = self._before.get(version, self._moment())
+            self._accuracies, self._instants_s = list(moment.accuracies), list(moment.instants_s)
+            self._average, self.last_accuracy = moment.average, moment.last_accuracy
+            self.version, self.arrays, self._rows = moment.version, moment.arrays, moment.rows
+            for time_s, measured, value in self._rows:
+                self._grid.ledger.add(time_s, "evaluate", version=measured, value=value)
+        self._rewinds = False
+        self._before[version] = self._moment()
+
+    def _moment(self) -> _Moment:
+        return _Moment(
+            accuracies=tuple(self._accuracies),
+            instants_s=tuple(self._instants_s),
+            average=self._average,
+            last_accuracy=self.last_accuracy,
+            version=self.version,
+            arrays=self.arrays,
+            rows=self._rows,
+        )
+
     def close(self) -> None:
         """Measure the last model for the instants that are left."""
         self._measure(float("inf"))
@@ -92,9 +146,9 @@ class GridEvaluator:
             return
         self.last_accuracy = self._accuracy(self.arrays)
         while self._instants_s and self._instants_s[-1] < until_s:
-            self._grid.ledger.add(
-                self._instants_s.pop(), "evaluate", version=self.version, value=self.last_accuracy
-            )
+            row = self._instants_s.pop(), self.version, self.last_accuracy
+            self._rows = (*self._rows, row) if self._before is not None else ()
+            self._grid.ledger.add(row[0], "evaluate", version=row[1], value=row[2])
             self._accuracies.append(self.last_accuracy)
             if self._stop_at is not None and self._mean() >= self._stop_at:
                 self._is_reached = True

@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import random
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,10 +15,10 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 from omegaconf import DictConfig, OmegaConf
 
-from deepedge_flwr.simulation import NO_FAULTS, HorizonReached, VirtualGrid
+from deepedge_flwr.simulation import NO_FAULTS, HorizonReached, ServerKilled, VirtualGrid
 
 from .apps import build_client_app, load_model
-from .build import build_faults, build_fleet, build_strategy, task_loader
+from .build import build_faults, build_fleet, build_strategy, task_loader, with_checkpoints
 from .configuration import check_config
 from .engines import run_in_process, run_on_ray
 from .evaluator import GridEvaluator, TargetReached
@@ -123,13 +124,7 @@ class _Run:
         config = self._config
         # Stock strategies sample nodes with the global generator.
         random.seed(config.seed)
-        self.grid = VirtualGrid(
-            inner,
-            self._world.fleet,
-            num_steps=config.strategy.local_steps,
-            horizon_s=config.horizon_s,
-            faults=self._faults,
-        )
+        self.grid = self._grid(inner)
         arrays = ArrayRecord(self._task.build_model(config.seed).state_dict())
         self.evaluator = GridEvaluator(
             self.grid,
@@ -140,16 +135,42 @@ class _Run:
             stop_at=self._task.target_accuracy if config.stop_at_target else None,
         )
         with contextlib.suppress(HorizonReached, TargetReached):
-            self._world.begin(self.grid)
-            self._strategy.start(
-                self.grid,
-                arrays,
-                num_rounds=_ENDLESS,
-                train_config=ConfigRecord(),
-                evaluate_fn=self._evaluate,
-            )
+            self._serve(inner, arrays)
         self.evaluator.close()
         self.grid.close()
+
+    def _grid(self, inner: Grid) -> VirtualGrid:
+        return VirtualGrid(
+            inner,
+            self._world.fleet,
+            num_steps=self._config.strategy.local_steps,
+            horizon_s=self._config.horizon_s,
+            faults=self._faults,
+        )
+
+    def _serve(self, inner: Grid, arrays: ArrayRecord) -> None:
+        """Run a server, and another one if it is killed."""
+        with contextlib.ExitStack() as stack:
+            if self._faults.server_kills:
+                self._strategy = with_checkpoints(
+                    self._strategy, stack.enter_context(tempfile.TemporaryDirectory())
+                )
+                self.evaluator.follow(self.grid)
+            while True:
+                try:
+                    self._world.begin(self.grid)
+                    self._strategy.start(
+                        self.grid,
+                        arrays,
+                        num_rounds=_ENDLESS,
+                        train_config=ConfigRecord(),
+                        evaluate_fn=self._evaluate,
+                    )
+                    return
+                except ServerKilled as killed:
+                    self._faults = self._faults.after(killed.event)
+                    self.grid = self._grid(inner)
+                    self.evaluator.follow(self.grid)
 
     def _evaluate(self, version: int, arrays: ArrayRecord) -> None:
         self.evaluator(version, arrays)

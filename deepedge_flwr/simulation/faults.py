@@ -18,7 +18,11 @@ KINDS = (*DEVICE_KINDS, *MESSAGE_KINDS, *CONTENT_KINDS)
 
 
 class ServerKilled(Exception):
-    """The server was killed, as its fault plan says; its grid is of no use any more."""
+    """The server was killed after an event, as its fault plan says; its grid is of no more use."""
+
+    def __init__(self, event: int) -> None:
+        super().__init__(f"the server was killed at event {event}")
+        self.event = event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +140,10 @@ class FaultPlan:
 
     def __add__(self, other: "FaultPlan") -> "FaultPlan":
         return FaultPlan(self.faults + other.faults, self.server_kills + other.server_kills)
+
+    def after(self, event: int) -> "FaultPlan":
+        """Return the plan of a server that goes on where one was killed."""
+        return FaultPlan(self.faults, tuple(k for k in self.server_kills if k > event))
 
     @property
     def renames(self) -> bool:

@@ -166,7 +166,7 @@ class VirtualGrid(Recorded, Grid):
     def _count_event(self) -> None:
         self._num_events += 1
         if self._num_events in self._server_kills:
-            raise ServerKilled(f"the server was killed at event {self._num_events}")
+            raise ServerKilled(self._num_events)
 
     def _push(self, message: Message, device: VirtualDevice) -> None:
         faults = device.faults_of(message, self.ledger, self.clock.now_s())

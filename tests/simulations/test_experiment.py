@@ -253,3 +253,29 @@ def test_missing_data_names_the_package_that_has_them(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="install Debian's package dataset-fashion-mnist"):
         run(tmp_path / "run", "task=fashion_mnist", f"task.folder={tmp_path}")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("strategy", ["deepedge", "fedbuff"])
+def test_a_run_whose_server_is_killed_ends_as_if_it_had_not_been(
+    tmp_path: Path, strategy: str
+) -> None:
+    common = [f"strategy={strategy}", "horizon_s=20", "num_evaluations=10", "num_nodes=10"]
+    plain, killed = (
+        run_experiment(compose_config([*common, f"faults={faults}"]), tmp_path / faults)
+        for faults in ("none", "server_kills")
+    )
+    assert killed == plain
+
+
+def test_a_strategy_without_checkpoints_cannot_be_killed(tmp_path: Path) -> None:
+    config = compose_config(["strategy=fedavg", "faults=server_kills", "horizon_s=20"])
+    with pytest.raises(ValueError, match="FedAvg has none"):
+        run_experiment(config, tmp_path)
+
+
+def test_faults_are_in_the_ledger_and_spare_the_worlds_to_compare_with(tmp_path: Path) -> None:
+    for strategy, struck in (("deepedge", True), ("oracle", False)):
+        overrides = [f"strategy={strategy}", "faults=chaos", "horizon_s=30", "num_evaluations=10"]
+        run_experiment(compose_config(overrides), tmp_path / strategy)
+        ledger = (tmp_path / strategy / "ledger.csv").read_text()
+        assert ("fault-" in ledger) == struck
