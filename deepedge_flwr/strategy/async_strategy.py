@@ -23,8 +23,7 @@ from .suspicion import suspects
 
 EvaluateFn = Callable[[int, ArrayRecord], MetricRecord | None]
 
-#: How often a real grid is asked which nodes are connected.
-_MEMBERSHIP_S = 5.0
+_MEMBERSHIP_S = 5.0  # how often a real grid is asked which nodes are connected
 
 
 class AsyncStrategy(ResumableHooks):
