@@ -12,6 +12,9 @@ from .guard import Window
 from .state import Names, Stateful
 from .types import Vector
 
+#: Updates of a node before it may be left out.
+_JUDGED_FROM = 3
+
 
 class TrimmedBuffer(UpdateBuffer):
     """The coordinate-wise trimmed mean of the weighted updates.
@@ -82,10 +85,57 @@ class NormClip(Stateful):
 
     def __call__(self, vector: Vector, weight: float) -> Vector:
         """Return the vector, shortened if weight * vector is longer than usual."""
-        with np.errstate(over="ignore"):
-            norm = abs(weight) * float(np.sqrt(vector @ vector))
+        norm = abs(weight) * math.sqrt(_square(vector))
         usual = self._norms.median
         self._norms.add(norm)
         if usual is None or norm <= usual:
             return vector
         return vector * (usual / norm)
+
+
+class Consensus(Stateful):
+    """Leave out nodes that keep pulling otherwise than the fleet does.
+
+    With m <- 0.9 m + (w' - w) the way the model goes, every update of a node i is judged by
+
+        c = cos(u, m),  S_i <- 0.99 S_i + c mean(c)
+
+    where the mean is a moving one over all updates. While training makes progress, honest updates
+    point ahead, c > 0 on average; close to the end they may all point back, and then c < 0 for all
+    of them: an honest node does what the others do, and S_i grows. A node that flips the sign of
+    its updates does the opposite. It is left out while S_i < 0, from its third update on, and goes
+    on being judged. Needs an honest majority; it hides nodes whose data contradict those of all
+    others. Memory is O(model), and two numbers per node.
+
+    The server has no data of its own to compare with, as in FLTrust (Cao et al., arXiv:2012.13995,
+    sec. IV); the model's past takes that place.
+    """
+
+    STATE: Names = ("_direction", "_mean", "_score", "_num_judged")
+
+    def __init__(self) -> None:
+        self._direction: Vector | None = None
+        self._mean = 0.0
+        self._score: dict[int, float] = {}
+        self._num_judged: dict[int, int] = {}
+
+    def moved(self, step: Vector) -> None:
+        """Take note of how a version differs from the one before."""
+        past = self._direction
+        self._direction = step if past is None else 0.9 * past + step
+
+    def admits(self, node_id: int, update: Vector) -> bool:
+        """Judge an update, and return whether its node is to be heard."""
+        if self._direction is None:
+            return True
+        length = math.sqrt(_square(update)) * math.sqrt(_square(self._direction))
+        cosine = float(update @ self._direction) / length if 0 < length < math.inf else 0.0
+        self._mean += 0.02 * (cosine - self._mean)
+        self._score[node_id] = 0.99 * self._score.get(node_id, 0.0) + cosine * self._mean
+        self._num_judged[node_id] = self._num_judged.get(node_id, 0) + 1
+        return self._num_judged[node_id] < _JUDGED_FROM or self._score[node_id] >= 0
+
+
+def _square(vector: Vector) -> float:
+    with np.errstate(over="ignore"):
+        return float(vector @ vector)

@@ -12,7 +12,7 @@ from flwr.serverapp.strategy.strategy_utils import aggregate_metricrecords
 
 from ..core.clock import Clock
 from ..core.guard import UpdateGuard
-from ..core.robust import NormClip, TrimmedBuffer
+from ..core.robust import Consensus, NormClip, TrimmedBuffer
 from ..core.state import Names, State
 from ..core.types import Update
 from ..records import SERVER_ROUND, ModelLayout, put_plan
@@ -23,7 +23,7 @@ from .metrics import MetricsAggregator, aggregate_metrics
 from .options import require_count
 from .update_rule import UpdateRule
 
-Combination = Literal["mean", "trimmed_mean", "clipped_mean"]
+Combination = Literal["mean", "trimmed_mean", "clipped_mean", "consensus"]
 
 
 class BufferedHooks(UpdateRule):
@@ -46,7 +46,7 @@ class BufferedHooks(UpdateRule):
         Names of the records in a message.
     update_norm_bound, examples_bound : float | None (default: 100.0, 1000.0)
         Which updates are believed, see `core.guard.UpdateGuard`; None believes all.
-    combine : {"mean", "trimmed_mean", "clipped_mean"} (default: "mean")
+    combine : {"mean", "trimmed_mean", "clipped_mean", "consensus"} (default: "mean")
         How a buffer becomes one update; for fleets with hostile nodes see `core.robust`.
     trim : float (default: 0.2)
         Share of the values that `trimmed_mean` leaves out at each end, in [0, 0.5).
@@ -55,7 +55,7 @@ class BufferedHooks(UpdateRule):
     """
 
     STATE: Names = ("version", "_model", "_next", "_exchange", "_evaluations", "_last_update_s",
-             "_started_at_s", "_clip")  # fmt: skip
+             "_started_at_s", "_clip", "_consensus")  # fmt: skip
 
     def __init__(
         self,
@@ -170,7 +170,7 @@ class BufferedHooks(UpdateRule):
         self.version = 0
         self._layout, self._clock, self._timeout_s = layout, clock, timeout_s
         self._live, self._model = arrays, layout.to_vector(arrays)
-        self._next, self._clip = self.contributions(), NormClip()
+        self._next, self._clip, self._consensus = self.contributions(), NormClip(), Consensus()
         guard = UpdateGuard(self.update_norm_bound, self.examples_bound)
         self._exchange = Exchange(layout, self.weighted_by_key, guard)
         self._evaluations = EvaluationRounds()
@@ -193,17 +193,26 @@ class BufferedHooks(UpdateRule):
         return Contributions(num_parameters, trimmed if self.combine == "trimmed_mean" else None)
 
     def _fold(self, update: Update, reply: Message, now_s: float) -> None:
-        if update.num_steps == 0 or not self.is_usable(update):
-            reason = "yielded to its service" if update.num_steps == 0 else "came too late"
+        reason = self._reason_to_discard(update)
+        if reason is not None:
             log(INFO, "\t> node %d %s: its update is discarded", update.node_id, reason)
             self.discarded.add(reply.metadata.reply_to_message_id)
             return
         staleness = self.version - update.base_version
         vector, weight = self.direction(update), self.weight(update, staleness)
-        if self.combine == "clipped_mean":
+        if self.combine in ("clipped_mean", "consensus"):
             vector = self._clip(vector, weight)
         self.destination(update).add(vector, weight, staleness, reply.content)
         self.folded(update, now_s)
+
+    def _reason_to_discard(self, update: Update) -> str | None:
+        if update.num_steps == 0:
+            return "yielded to its service"
+        if not self.is_usable(update):
+            return "came too late"
+        if self.combine == "consensus" and not self._consensus.admits(update.node_id, update.delta):
+            return "pulls against all others"
+        return None
 
     def _advance(self) -> tuple[ArrayRecord, MetricRecord]:
         """Turn the buffer into a new version."""
@@ -212,6 +221,8 @@ class BufferedHooks(UpdateRule):
             model = self.step(self._model, self.drained(contributions.updates))
             live = self._layout.to_record(model)
         if np.all(np.isfinite(self._layout.to_vector(live))):
+            if self.combine == "consensus":
+                self._consensus.moved(model - self._model)
             self._model, self._live = model, live
         else:
             log(ERROR, "Version %d would not be finite: its updates are dropped", self.version + 1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from deepedge_flwr.core.aggregation import UpdateBuffer
-from deepedge_flwr.core.robust import NormClip, TrimmedBuffer
+from deepedge_flwr.core.robust import Consensus, NormClip, TrimmedBuffer
 
 
 def filled(buffer: UpdateBuffer, *values: float) -> UpdateBuffer:
@@ -54,3 +54,62 @@ def test_updates_are_shortened_to_the_median_length() -> None:
     assert clip(2.9 * unit, 2.0) == pytest.approx(2.9 * unit)
     # Six weighted lengths: 2, 4, 5.8, 6, 8, 100.
     assert clip(-1000 * unit, 2.0) == pytest.approx(-5.9 / 2 * unit)
+
+
+AHEAD, BACK = np.array([1.0, 0.0]), np.array([-1.0, 0.0])
+
+
+def test_nobody_is_judged_before_the_model_has_moved() -> None:
+    consensus = Consensus()
+    assert all(consensus.admits(1, BACK) for _ in range(10))
+
+
+def test_who_pulls_back_while_the_others_pull_ahead_is_left_out_from_the_third_update_on() -> None:
+    consensus = Consensus()
+    consensus.moved(AHEAD)
+    heard = []
+    for _ in range(5):
+        assert all(consensus.admits(node_id, AHEAD) for node_id in (1, 2, 3))
+        heard.append(consensus.admits(4, BACK))
+    assert heard == [True, True, False, False, False]
+
+
+def test_scores_by_hand() -> None:
+    consensus = Consensus()
+    consensus.moved(AHEAD)
+    consensus.admits(1, AHEAD)
+    consensus.admits(2, BACK)
+    mean_1 = 0.02
+    mean_2 = mean_1 + 0.02 * (-1 - mean_1)
+    assert consensus.state()["_score"] == pytest.approx({1: mean_1, 2: -mean_2})
+
+
+def test_where_all_pull_back_nobody_is_left_out() -> None:
+    consensus = Consensus()
+    consensus.moved(AHEAD)
+    assert all(consensus.admits(node_id, BACK) for _ in range(20) for node_id in (1, 2, 3))
+
+
+def test_the_way_of_the_model_is_a_sum_that_fades() -> None:
+    consensus = Consensus()
+    consensus.moved(np.array([1.0, 0.0]))
+    consensus.moved(np.array([0.0, 1.0]))
+    twin = Consensus()
+    twin.restore(consensus.state())
+    twin.admits(1, np.array([0.9, 1.0]))
+    assert twin.state()["_mean"] == pytest.approx(0.02)
+
+
+def test_a_node_that_mends_is_heard_again() -> None:
+    consensus = Consensus()
+    consensus.moved(AHEAD)
+    for _ in range(10):
+        for node_id in (1, 2, 3):
+            consensus.admits(node_id, AHEAD)
+        consensus.admits(4, BACK)
+    heard = []
+    for _ in range(40):
+        for node_id in (1, 2, 3):
+            consensus.admits(node_id, AHEAD)
+        heard.append(consensus.admits(4, AHEAD))
+    assert not heard[0] and heard[-1]
