@@ -9,6 +9,7 @@ from pathlib import Path
 from .state import Damaged, Packed, State, unpack
 
 _NAME = re.compile(r"checkpoint-(\d{8})\.bin")
+_UNFINISHED = "unfinished"  # always the same: what a killed process leaves is written over
 _GENERATIONS = 2
 
 
@@ -49,7 +50,7 @@ class CheckpointFolder:
             If it cannot be written; earlier generations stay as they are.
         """
         newest = max(self._numbers(), default=0)
-        unfinished = self.path / f"unfinished-{os.getpid()}"
+        unfinished = self.path / _UNFINISHED
         try:
             with unfinished.open("wb") as file:
                 for part in packed:

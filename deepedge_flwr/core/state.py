@@ -24,6 +24,7 @@ Class = TypeVar("Class", bound=type)
 _MAGIC = b"deepedge_flwr checkpoint 1\n"
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _LENGTH_BYTES = 8
+_PIECE_BYTES = 1 << 20  # still in the processor's cache when it is written after its digest
 _storable: dict[str, type] = {c.__name__: c for c in (DeviceProfile, Dispatch, TrainPlan)}
 
 
@@ -47,7 +48,7 @@ class Stateful:
     STATE: Names = ()
 
     def state(self) -> State:
-        """Return the state, sharing arrays with this object but no container."""
+        """Return the state; it shares arrays and containers with this object: pack it at once."""
         values = {name: getattr(self, name) for name in self._names()}
         return {n: v.state() if isinstance(v, Stateful) else v for n, v in values.items()}
 
@@ -84,11 +85,13 @@ class Packed:
     parts: tuple[Any, ...]
 
     def __iter__(self) -> Iterator[Any]:
-        """Yield the parts, and their digest at the end."""
+        """Yield the parts in pieces, and their digest at the end."""
         digest = hashlib.sha256()
-        for part in self.parts:
-            digest.update(part)
-            yield part
+        for part in map(memoryview, self.parts):
+            for start in range(0, len(part), _PIECE_BYTES):
+                piece = part[start : start + _PIECE_BYTES]
+                digest.update(piece)
+                yield piece
         yield digest.digest()
 
 
@@ -164,6 +167,8 @@ class _Packer:
         raise TypeError(f"a state cannot hold a {type(value).__name__}: {value!r}")
 
     def _blob(self, value: Any) -> int:
+        if isinstance(value, np.ndarray) and value.dtype.kind in "OV":  # their bytes do not say all
+            raise TypeError(f"a state cannot hold an array of dtype {value.dtype}")
         if id(value) not in self._index_of:
             self._index_of[id(value)] = len(self.blobs)
             if isinstance(value, bytes):

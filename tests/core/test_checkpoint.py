@@ -57,12 +57,20 @@ def test_a_write_that_fails_leaves_the_ones_before(tmp_path: Path) -> None:
 
 
 def test_other_files_are_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "unfinished-1").write_bytes(b"torn")
     (tmp_path / "notes.txt").write_text("mine")
     folder = CheckpointFolder(tmp_path)
     assert folder.read() is None
     folder.write(Packed((b"",)))
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_what_a_killed_process_had_begun_is_written_over(tmp_path: Path) -> None:
+    (tmp_path / "unfinished").write_bytes(b"torn" * 1000)
+    folder = CheckpointFolder(tmp_path)
+    assert folder.read() is None
+    folder.write(pack({"i": 0}))
+    assert numbers(tmp_path) == ["checkpoint-00000001.bin"]
+    assert folder.read() == {"i": 0}
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:

@@ -101,6 +101,18 @@ def test_a_state_of_another_format_is_not_read() -> None:
         unpack(json.dumps({"a": 1}).encode())
 
 
+@pytest.mark.parametrize("dtype", [[("a", int), ("b", float)], "V2", object])
+def test_arrays_whose_bytes_do_not_say_all_are_refused(dtype: Any) -> None:
+    with pytest.raises(TypeError, match="a state cannot hold an array of dtype"):
+        pack({"a": np.zeros(2, dtype)})
+
+
+def test_large_arrays_are_yielded_in_pieces() -> None:
+    packed = pack({"a": np.arange(300_000.0)})
+    assert max(len(piece) for piece in packed) == 1 << 20
+    assert np.array_equal(unpack(b"".join(packed))["a"], np.arange(300_000.0))
+
+
 class Part(Stateful):
     STATE: Names = ("_a",)
 
