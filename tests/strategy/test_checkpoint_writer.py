@@ -39,16 +39,26 @@ def test_the_loop_does_not_wait_and_only_the_newest_is_written_next(tmp_path: Pa
     assert folder.read() == {"i": 4}
 
 
-def test_a_full_disk_is_an_event(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    class Full(CheckpointFolder):
+@pytest.mark.parametrize("error", [OSError("no space left on device"), MemoryError()])
+def test_a_full_disk_is_an_event_and_the_next_one_is_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    class Full(Slow):
         def write(self, packed: Packed) -> None:
-            raise OSError("no space left on device")
+            super().write(packed)
+            if self.num_written == 1:
+                raise error
 
-    writer = CheckpointWriter(Full(tmp_path))
-    writer.write(pack({}))
+    folder = Full(tmp_path)
+    writer = CheckpointWriter(folder)
+    writer.write(pack({"i": 0}))
+    assert folder.begun.wait(30)
+    writer.write(pack({"i": 1}))
+    folder.may_go_on.set()
     writer.close()
     (record,) = [r for r in caplog.records if r.levelno == logging.ERROR]
-    assert "no space left on device" in record.getMessage()
+    assert (str(error) or "MemoryError()") in record.getMessage()
+    assert folder.read() == {"i": 1}
 
 
 def test_what_is_handed_over_before_the_end_is_on_the_disk(tmp_path: Path) -> None:
