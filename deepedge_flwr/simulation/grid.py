@@ -133,7 +133,7 @@ class VirtualGrid(Recorded, Grid):
             job.log_reply(self.ledger, reply, time_s, staleness, late=False)
             replies += job.delivered(reply)
             self._count_event()
-        self._history.pulled(reply.metadata.reply_to_message_id for reply in replies)
+        self._history.pulled(self.clock.now_s(), replies)
         return replies
 
     def send_and_receive(

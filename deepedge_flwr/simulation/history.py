@@ -76,10 +76,11 @@ class History:
                 entries.append((metadata.message_id, metadata.dst_node_id, metadata.message_type))
             self._add("push", entries)
 
-    def pulled(self, message_ids: Iterable[str]) -> None:
+    def pulled(self, time_s: float, replies: Iterable[Message]) -> None:
         """Record replies that were taken; an empty handed call changes nothing."""
-        if self._is_recording and (taken := list(message_ids)):
-            self._add("pull", taken)
+        taken = [reply.metadata.reply_to_message_id for reply in replies]
+        if self._is_recording and taken:
+            self._add("pull", time_s, taken)
             for message_id in taken:
                 if message_id in self._sent:
                     self._sent[message_id].is_taken = True
@@ -120,7 +121,13 @@ class History:
         return {"calls": self._calls, "sent": sent}
 
     def replay(self, state: State, grid: "VirtualGrid") -> None:
-        """Make the calls of a saved history on a grid that has seen nothing but its beginning."""
+        """Make the calls of a saved history on a grid that has seen nothing but its beginning.
+
+        Raises
+        ------
+        ValueError
+            If the grid answers otherwise than the one that the history is of.
+        """
         memo = _Memo()
 
         def unpack(value: Any) -> Any:
@@ -136,7 +143,7 @@ class History:
             elif name == "note":
                 grid.note(*arguments)
             elif name == "pull":
-                grid.pull_messages(*arguments)
+                _pull(grid, *arguments)
             else:
                 (entries,) = arguments
                 grid.push_messages([Message(sent[i][0], to, kind) for i, to, kind in entries])
@@ -178,11 +185,28 @@ class Recorded:
         """Bring this grid to the moment of a state; return False if it has seen messages before.
 
         Clients whose reply was not there yet train again: their `Context.state` begins anew.
+
+        Raises
+        ------
+        ValueError
+            If this grid is of another fleet, or has other faults.
         """
         if not self._history.is_empty:
             return False
         self._history.replay(state, cast("VirtualGrid", self))
         return True
+
+
+def _pull(grid: "VirtualGrid", time_s: float, message_ids: list[str]) -> None:
+    """Take the replies that were taken then; a grid that has others is another one."""
+    now_s = grid.clock.now_s()
+    replies = [r.metadata.reply_to_message_id for r in grid.pull_messages(message_ids)]
+    if (now_s, replies) != (time_s, message_ids):
+        raise ValueError(
+            f"the checkpoint is of a run on another fleet: it took the replies to {message_ids} at "
+            f"{time_s} s, this fleet has those to {replies} at {now_s} s: give the devices, faults "
+            "and seed of that run, or another checkpoint_dir"
+        )
 
 
 class _Memo:

@@ -62,7 +62,8 @@ class ResumableHooks(BufferedHooks):
         Raises
         ------
         ValueError
-            If the checkpoint is of another strategy, other options or another model.
+            If the checkpoint is of another strategy, other options, another model or, in
+            simulation, another fleet.
         """
         self._refresh_at_s = self._clock.now_s()
         if self.checkpoint_dir is None:
@@ -90,7 +91,9 @@ class ResumableHooks(BufferedHooks):
         self._exchange.abandon()
         self._evaluations = EvaluationRounds()
         self._last_update_s = self._refresh_at_s = self._clock.now_s()
-        self.resumed(self._clock.now_s() - state["time_s"])
+        stopped_s = self._clock.now_s() - state["time_s"]
+        self._started_at_s += stopped_s
+        self.resumed(stopped_s)
         return False
 
     def _checkpoint(self, grid: Grid, is_last: bool = False) -> None:

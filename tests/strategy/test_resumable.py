@@ -11,7 +11,14 @@ from flwr.app import Array, ArrayRecord
 import deepedge_flwr
 from deepedge_flwr import DeepEdge, FedBuff, FedCompass, FedNova
 from deepedge_flwr.records import DISPATCH_INDEX, get_config
-from deepedge_flwr.simulation import HorizonReached, VirtualGrid
+from deepedge_flwr.simulation import (
+    NO_FAULTS,
+    Fault,
+    FaultPlan,
+    HorizonReached,
+    InProcessGrid,
+    VirtualGrid,
+)
 from deepedge_flwr.strategy import AsyncStrategy
 from tests.numpy_app import arrays, deepedge_mod, fleet, follow_target, vector, virtual_grid
 
@@ -112,6 +119,32 @@ def test_a_checkpoint_of_another_run_is_refused(
     other.checkpoint_dir = tmp_path
     with pytest.raises(ValueError, match=named):
         other.start(grid(), model, num_rounds=2)
+
+
+@pytest.mark.parametrize(
+    ("spread", "plan"),
+    [((1.0, 2.0, 3.0, 5.0), NO_FAULTS), ((1.0, 2.0, 3.0), NO_FAULTS),
+     ((1.0, 2.0, 3.0, 4.0), FaultPlan((Fault(kind="hang", node=1),)))],
+)  # fmt: skip
+def test_a_checkpoint_of_another_fleet_is_refused(
+    tmp_path: Path, spread: tuple[float, ...], plan: FaultPlan
+) -> None:
+    FedBuff(buffer_size=4, checkpoint_dir=tmp_path).start(grid(), arrays([0.0]), num_rounds=2)
+    app = follow_target(TARGETS[: len(spread)], mods=[deepedge_mod()], num_steps=2)
+    other = VirtualGrid(InProcessGrid(app, len(spread)), fleet(*spread), num_steps=1, faults=plan)
+    with pytest.raises(ValueError, match="the checkpoint is of a run on another fleet: it took"):
+        FedBuff(buffer_size=4, checkpoint_dir=tmp_path).start(other, arrays([0.0]), num_rounds=4)
+
+
+def test_the_time_of_a_run_is_counted_on_the_clock_it_has_now(tmp_path: Path) -> None:
+    with pytest.raises(HorizonReached):
+        FedBuff(buffer_size=2, checkpoint_dir=tmp_path).start(
+            Live(horizon_s=20.0), arrays([0.0]), num_rounds=999
+        )
+    strategy = FedBuff(buffer_size=2, checkpoint_dir=tmp_path)
+    with pytest.raises(HorizonReached):
+        strategy.start(Live(horizon_s=3.0), arrays([0.0]), num_rounds=999)
+    assert -20 <= strategy._started_at_s < 0
 
 
 def test_how_it_is_evaluated_and_written_may_change(tmp_path: Path) -> None:
