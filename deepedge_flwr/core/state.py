@@ -87,7 +87,7 @@ class Packed:
     def __iter__(self) -> Iterator[Any]:
         """Yield the parts in pieces, and their digest at the end."""
         digest = hashlib.sha256()
-        for part in map(memoryview, self.parts):
+        for part in (memoryview(part) for part in self.parts):
             for start in range(0, len(part), _PIECE_BYTES):
                 piece = part[start : start + _PIECE_BYTES]
                 digest.update(piece)

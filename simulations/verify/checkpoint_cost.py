@@ -35,7 +35,8 @@ class CheckpointCost:
     pull_s : float
         Reading one reply's model as a vector, the least that the loop does with a reply.
     version_s, version_with_s : float
-        One version of two replies, without checkpoints and with one of every version.
+        One version of two replies, without checkpoints and with one of every version: blocks of
+        both take turns in the same run.
     """
 
     num_bytes: int
@@ -46,47 +47,54 @@ class CheckpointCost:
     version_with_s: float
 
 
+_BLOCK = 3  # versions in a row that are checkpointed, and then as many that are not
+
+
+def _is_checked(version: int) -> bool:
+    return version // _BLOCK % 2 == 0
+
+
 class _Timed(FedBuff):
-    """Notes how long the loop spends on checkpoints."""
+    """Checkpoints every other block of versions, and notes how long the loop spends on it."""
 
     def _begin(self, *arguments: object) -> None:
         super()._begin(*arguments)  # type: ignore[arg-type]
         self.handovers_s: list[float] = []
 
     def _checkpoint(self, grid: Grid, is_last: bool = False) -> None:
+        if not _is_checked(self.version):
+            return
         before, started_s = self._saved_version, self._clock.now_s()
         super()._checkpoint(grid, is_last)
         if self._saved_version != before:
             self.handovers_s.append(self._clock.now_s() - started_s)
 
 
-def measure_cost(num_parameters: int = 25_000_000, num_versions: int = 6) -> CheckpointCost:
+def measure_cost(num_parameters: int = 25_000_000, num_blocks: int = 20) -> CheckpointCost:
     """Measure a loop that checkpoints every version beside one that does not."""
     model = ArrayRecord({"w": Array(np.zeros(num_parameters, np.float32))})
-    layout, versions_s, with_s, handovers_s = ModelLayout.of(model), [0.0][:0], [0.0][:0], [0.0][:0]
+    layout = ModelLayout.of(model)
     with tempfile.TemporaryDirectory() as path:
-        for _ in range(2):
-            versions_s += _run(_Timed(buffer_size=2), model, num_versions)
-            checked = _Timed(buffer_size=2, checkpoint_dir=path)
-            with_s += _run(checked, model, num_versions)
-            handovers_s += checked.handovers_s
-            for file in Path(path).iterdir():
-                newest = file.stat().st_size
-                file.unlink()
+        strategy = _Timed(buffer_size=2, checkpoint_dir=path)
+        versions_s = _run(strategy, model, num_blocks * _BLOCK)
+        newest = max(Path(path).iterdir()).stat().st_size
         packed = pack({"model": layout.to_vector(model)})
         writes_s = [_time_s(lambda: CheckpointFolder(path).write(packed)) for _ in range(3)]
     return CheckpointCost(
         num_bytes=newest,
         write_s=median(writes_s),
-        handover_s=median(handovers_s),
+        handover_s=median(strategy.handovers_s),
         pull_s=median(_time_s(lambda: layout.to_vector(model)) for _ in range(3)),
-        version_s=median(versions_s),
-        version_with_s=median(with_s),
+        version_s=median(time_s for v, time_s in versions_s.items() if not _is_checked(v)),
+        version_with_s=median(time_s for v, time_s in versions_s.items() if _is_checked(v)),
     )
 
 
-def _run(strategy: FedBuff, model: ArrayRecord, num_versions: int) -> list[float]:
-    """Return the seconds between versions."""
+def _run(strategy: FedBuff, model: ArrayRecord, num_versions: int) -> dict[int, float]:
+    """Return the seconds from each version to the next, but for the first of each block.
+
+    The one before it may still have been written then.
+    """
     clock, moments_s = WallClock(), list[float]()
 
     def evaluate(version: int, _: ArrayRecord) -> None:
@@ -94,7 +102,8 @@ def _run(strategy: FedBuff, model: ArrayRecord, num_versions: int) -> list[float
 
     grid = InProcessGrid(_app(), 2)
     strategy.start(grid, model, num_rounds=num_versions, evaluate_fn=evaluate)
-    return [later - earlier for earlier, later in pairwise(moments_s)]
+    times_s = [later - earlier for earlier, later in pairwise(moments_s)]
+    return {version: time_s for version, time_s in enumerate(times_s) if version % _BLOCK}
 
 
 def _app() -> ClientApp:
