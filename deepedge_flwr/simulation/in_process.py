@@ -1,7 +1,7 @@
 """A Flower grid that calls the ClientApp in this very process, at once."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flwr.app import Array, Context, Error, Message, RecordDict
@@ -25,11 +25,23 @@ class InProcessGrid(Grid):
         The app that every node runs.
     num_nodes : int
         Number of nodes; node i + 1 has partition id i.
+    run_config : UserConfig | None (default: None)
+        The run's configuration, as in a Flower app's `pyproject.toml`.
+    node_configs : Mapping[int, UserConfig] | None (default: None)
+        What else than its partition a node is configured with, by node id.
     """
 
-    def __init__(self, client_app: ClientApp, num_nodes: int) -> None:
+    def __init__(
+        self,
+        client_app: ClientApp,
+        num_nodes: int,
+        *,
+        run_config: UserConfig | None = None,
+        node_configs: Mapping[int, UserConfig] | None = None,
+    ) -> None:
         if num_nodes < 1:
             raise ValueError(f"num_nodes must be >= 1, got {num_nodes}")
+        self._run_config, self._node_configs = run_config or {}, node_configs or {}
         # Flower builds messages only inside one of its tasks, and offers no public way to be one.
         TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 1, 1
         self._client_app = client_app
@@ -103,7 +115,11 @@ class InProcessGrid(Grid):
         # A copy: an app may change a record in place before it raises.
         state = _own_records(self._states[node_id])
         config: UserConfig = {"partition-id": node_id - 1, "num-partitions": self._num_nodes}
-        return Context(run_id=1, node_id=node_id, node_config=config, state=state, run_config={})
+        config.update(self._node_configs.get(node_id, {}))
+        run_config = dict(self._run_config)
+        return Context(
+            run_id=1, node_id=node_id, node_config=config, state=state, run_config=run_config
+        )
 
 
 def _own_message(message: Message) -> Message:
