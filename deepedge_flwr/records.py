@@ -1,21 +1,21 @@
 """Between our types and Flower's records: the only place that knows key strings.
 
-Downwards the plan travels as prefixed keys in the message's single ConfigRecord (a second one
-breaks Flower's differential-privacy mods); upwards the telemetry is a ConfigRecord of its own (a
-second MetricRecord aborts stock FedAvg).
+Down, the plan is prefixed keys in the message's one ConfigRecord (a second one breaks Flower's
+privacy mods); up, the telemetry is a ConfigRecord (a second MetricRecord aborts stock FedAvg).
 """
 
 import functools
 import hashlib
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, TypeVar
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
-from flwr.common.constant import SType
+from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
+from flwr.common.constant import ErrorCode, SType
 from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
 from flwr.proto.recorddict_pb2 import RecordDict as RecordDictProto
 from numpy.typing import NDArray
@@ -37,6 +37,7 @@ _PLAN = {
     "deadline_s": "deepedge.deadline-s",
     "latency_budget_s": "deepedge.latency-budget-s",
 }
+_CLOSED = re.compile(r"train-window: closed for another (\d+) s")
 _TELEMETRY = {name: name.replace("_", "-") for name in Telemetry.__slots__}
 
 
@@ -76,7 +77,7 @@ def get_config(content: RecordDict) -> Mapping[str, Any]:
 
 def records_of(content: RecordDict, kind: type[Record]) -> list[Record]:
     """Return the records of a kind in a message, in order."""
-    # Flower's `content.metric_records` builds a new dictionary of checked entries at every use.
+    # Flower's `content.metric_records` checks and copies all entries at every use.
     return [record for record in content.values() if isinstance(record, kind)]
 
 
@@ -105,6 +106,18 @@ def get_telemetry(content: RecordDict) -> Telemetry | None:
         return Telemetry(device_id=str(device_id), **fields)
     except TypeError as error:
         raise ValueError(f"telemetry has the wrong fields: {error}") from error
+
+
+def closed_error(opens_in_s: float) -> Error:
+    """Return what a node answers outside its training window: an error to any strategy."""
+    text = f"train-window: closed for another {math.ceil(opens_in_s)} s"
+    return Error(ErrorCode.MOD_FAILED_PRECONDITION, text)
+
+
+def closed_for_s(reply: Message) -> float | None:
+    """Return after how many seconds, a day at most, the node may train; None if it may."""
+    match = _CLOSED.fullmatch((reply.error.reason or "") if reply.has_error() else "")
+    return None if match is None else min(float(match[1]), 86_400.0)
 
 
 def encode_array(values: NDArray[Any]) -> Array:

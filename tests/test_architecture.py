@@ -18,7 +18,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "core": ({"core"}, {"numpy"}),
     "records": ({"core", "records"}, {"numpy", "flwr"}),
     "strategy": ({"core", "records", "strategy"}, {"numpy", "flwr"}),
-    "client": ({"core", "records", "client"}, {"numpy", "flwr", "psutil"}),
+    "client": ({"core", "records", "client"}, {"numpy", "flwr", "psutil", "threadpoolctl"}),
     "simulation": ({"core", "records", "simulation"}, {"numpy", "flwr"}),
     "": ({"", "core", "records", "strategy", "client", "simulation"}, set()),
 }
@@ -26,7 +26,10 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
 RESERVED: dict[str, tuple[set[str], set[str]]] = {
     "time": ({PACKAGE, "simulations"}, {"deepedge_flwr.core.clock"}),
     "random": ({PACKAGE}, set()),
-    "threading": ({PACKAGE}, {"deepedge_flwr.strategy.checkpoint_writer"}),
+    "threading": (
+        {PACKAGE},
+        {"deepedge_flwr.strategy.checkpoint_writer", "deepedge_flwr.strategy.stop"},
+    ),
     "pickle": ({PACKAGE}, {"deepedge_flwr.simulation.trace_file"}),
 }
 MAX_MODULE_LINES = 250

@@ -1,6 +1,5 @@
 """The client mod: opens a session around the user's training function and reports what it did."""
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -8,20 +7,23 @@ from typing import Any
 from flwr.app import Context, Message
 from flwr.clientapp.typing import ClientAppCallable
 
+from ..core.clock import WallClock
 from ..core.device import Device
 from ..core.gate import Gate
 from ..core.local_run import LocalRun
-from ..core.types import TrainPlan
-from ..records import DEVICE_ID, LATENCY_BUDGET_MS, get_plan, is_train, put_telemetry
+from ..records import closed_error, get_plan, is_train, put_telemetry
 from .device import LocalDevice, Probe
+from .policy import NodePolicy
 from .session import session
+from .threads import limited_threads
 
 
 class DeepEdgeMod:
     """Follow the server's plan, yield to the latency-critical service, report telemetry.
 
     Needs `local_steps` in the training loop; needs `DeepEdge` (or another strategy that sends
-    plans) on the server. A message without a plan passes through untouched.
+    plans) on the server. Under another strategy the app trains as ever. What the owner of the
+    device allows (`NodePolicy`, the node's `--node-config`) holds under every strategy.
 
     Parameters
     ----------
@@ -42,7 +44,7 @@ class DeepEdgeMod:
         probe: Probe | None = None,
         device: Callable[[Message, Context], Device | None] | None = None,
     ) -> None:
-        self._probe, self._device = probe, device
+        self._probe, self._device, self._clock = probe, device, WallClock()
 
     def __call__(self, message: Message, context: Context, call_next: ClientAppCallable) -> Message:
         """Run the rest of the app inside a session; Flower calls this.
@@ -51,18 +53,41 @@ class DeepEdgeMod:
         ------
         TypeError
             If the app returns no message: Flower's node would hang on it for ever.
+        ValueError
+            If the node's configuration has a value of ours that is not valid.
         """
-        plan = get_plan(message.content) if is_train(message) and message.has_content() else None
-        if plan is None:
+        if not is_train(message) or not message.has_content():
             return _checked(call_next(message, context), message, context)
-        plan = _with_policy(plan, context)
+        policy = NodePolicy.of(context.node_config)
         device = self._device(message, context) if self._device is not None else None
-        device = device or LocalDevice(self._probe)
-        run = LocalRun(plan, Gate.for_plan(plan), device)
+        if device is None:
+            if (opens_in_s := self._opens_in_s(policy)) > 0:
+                return Message(closed_error(opens_in_s), reply_to=message)
+            device = LocalDevice(policy.probe or self._probe)
+        with limited_threads(policy.max_threads):
+            return self._train(message, context, call_next, policy, device)
+
+    def _opens_in_s(self, policy: NodePolicy) -> float:
+        window = policy.train_window
+        return 0.0 if window is None else window.opens_in_s(self._clock.second_of_day())
+
+    @staticmethod
+    def _train(
+        message: Message,
+        context: Context,
+        call_next: ClientAppCallable,
+        policy: NodePolicy,
+        device: Device,
+    ) -> Message:
+        if (plan := get_plan(message.content)) is None:
+            return _checked(call_next(message, context), message, context)
+        if policy.latency_budget_s is not None:
+            plan = replace(plan, latency_budget_s=policy.latency_budget_s)
+        run = LocalRun(plan, Gate.for_plan(plan), device, policy.max_duty or 1.0)
         with session(run):
             reply = _checked(call_next(message, context), message, context)
         if reply.has_content() and run.was_started:
-            device_id = context.node_config.get(DEVICE_ID, getattr(device, "device_id", ""))
+            device_id = policy.device_id or getattr(device, "device_id", "")
             put_telemetry(reply.content, run.telemetry(str(device_id)))
         return reply
 
@@ -74,13 +99,3 @@ def _checked(reply: Any, message: Message, context: Context) -> Message:
             f"{type(reply).__name__} on node {context.node_id}: it must return a Message"
         )
     return reply
-
-
-def _with_policy(plan: TrainPlan, context: Context) -> TrainPlan:
-    """Let the node's own latency budget win over the server's."""
-    budget_ms = context.node_config.get(LATENCY_BUDGET_MS)
-    if budget_ms is None:
-        return plan
-    if isinstance(budget_ms, bool | str) or not 0 < budget_ms < math.inf:
-        raise ValueError(f"node config {LATENCY_BUDGET_MS} must be a number > 0, got {budget_ms!r}")
-    return replace(plan, latency_budget_s=budget_ms / 1000)

@@ -24,10 +24,16 @@ class LocalRun:
         The latency gate; None trains ungated.
     device : Device
         Where the steps run.
+    max_duty : float (default: 1.0)
+        Largest share of the time that is computation, in (0, 1]: after a step of t seconds the run
+        rests for t (1 / max_duty - 1) before the next one.
     """
 
-    def __init__(self, plan: TrainPlan, gate: Gate | None, device: Device) -> None:
-        self._plan, self._gate, self._device = plan, gate, device
+    def __init__(
+        self, plan: TrainPlan, gate: Gate | None, device: Device, max_duty: float = 1.0
+    ) -> None:
+        self._plan, self._gate, self._device, self._max_duty = plan, gate, device, max_duty
+        self._rest_s = 0.0
         self._latencies_s: list[float] = []
         self._num_steps, self._busy_s, self._paused_s = 0, 0.0, 0.0
         self._started_at_s, self._is_over = device.now_s(), False
@@ -48,25 +54,32 @@ class LocalRun:
             yield self._num_steps
             self._device.end_step()
             self._num_steps += 1
-            self._busy_s += self._device.now_s() - step_started_at_s
+            step_s = self._device.now_s() - step_started_at_s
+            self._busy_s += step_s
+            self._rest_s = step_s * (1 / self._max_duty - 1)
             self._look()
 
     def _may_proceed(self) -> bool:
-        """Wait as long as the gate asks; return whether there is another step to do."""
+        """Wait as long as duty and gate ask; return whether there is another step to do."""
         self._is_over = self._is_over or self._num_steps >= self._plan.num_steps
+        if not self._is_over and self._rest_s > 0:
+            self._pause(self._rest_s)
         while not self._is_over and self._gate is not None:
             decision = self._gate.decide()
             self._is_over = decision.stop
             if decision.stop or decision.pause_s <= 0:
                 break
-            paused_at_s = self._device.now_s()
-            self._device.pause(decision.pause_s)
-            self._paused_s += self._device.now_s() - paused_at_s
-            self._look()
+            self._pause(decision.pause_s)
         elapsed_s, deadline_s = self._device.now_s() - self._started_at_s, self._plan.deadline_s
         if deadline_s is not None and elapsed_s >= deadline_s and self._num_steps > 0:
             self._is_over = True
         return not self._is_over
+
+    def _pause(self, duration_s: float) -> None:
+        paused_at_s = self._device.now_s()
+        self._device.pause(duration_s)
+        self._paused_s += self._device.now_s() - paused_at_s
+        self._look()
 
     def _look(self) -> None:
         latencies_s = self._device.service_latencies_s()

@@ -22,7 +22,7 @@ class DeviceProfile:
     step_time_s : float | None
         Seconds of computing per local step, pauses excluded.
     pause_fraction : float
-        Share of the training time that the latency gate held back, in [0, 1).
+        Share of the training time that gate and duty held back, in [0, 1).
     overhead_s : float | None
         Round trip minus training: links, process start, queue.
     interarrival_s : float | None
@@ -85,7 +85,7 @@ class Telemetry:
     num_steps : int
         Local steps done.
     busy_s, paused_s : float
-        Seconds spent computing, and held back by the gate.
+        Seconds spent computing, and held back by the gate and the node's duty.
     num_requests, num_violations : int
         Requests of the co-located service seen, and those over the budget.
     service_p99_s : float

@@ -50,6 +50,9 @@ class VirtualClock:
             raise ValueError(f"time_s must be >= now ({self._now_s}), got {time_s}")
         heapq.heappush(self._events, (time_s, order, next(self._counter), action))
 
+    def stir(self) -> None:
+        """Do nothing: whoever waits is told."""
+
     def wait(self, timeout_s: float = math.inf) -> None:
         """Jump to the next instant at which something happens, or by `timeout_s` if that is sooner.
 

@@ -20,9 +20,10 @@ from flwr.clientapp.mod import arrays_size_mod, fixedclipping_mod
 from flwr.clientapp.typing import Mod
 
 from deepedge_flwr.client import DeepEdgeMod, local_steps
+from deepedge_flwr.core.clock import WallClock
 from deepedge_flwr.core.gate import Gate
 from deepedge_flwr.core.types import Telemetry, TrainPlan
-from deepedge_flwr.records import get_telemetry, put_plan
+from deepedge_flwr.records import closed_for_s, get_telemetry, put_plan
 from deepedge_flwr.simulation import InProcessGrid
 
 BATCHES = [1.0, 2.0, 4.0]
@@ -242,3 +243,42 @@ def test_the_mod_nests_with_flower_s_own(mods: list[Mod]) -> None:
     assert telemetry is not None
     assert telemetry.num_steps == 4
     assert list(reply.content.metric_records) == ["metrics"]
+
+
+def test_a_node_s_duty_rests_between_its_steps() -> None:
+    message = message_with(TrainPlan(num_steps=3))
+    reply = DeepEdgeMod(device=on_exact_device)(message, context_with(max_duty=0.25), train)
+    telemetry = get_telemetry(reply.content)
+    assert telemetry is not None
+    assert (telemetry.busy_s, telemetry.paused_s) == (3.0, 2 * 3.0)
+
+
+@pytest.mark.parametrize("plan", [None, TrainPlan(num_steps=1)])
+def test_outside_its_window_a_node_takes_no_training_under_any_strategy(
+    plan: TrainPlan | None,
+) -> None:
+    def never(_message: Message, _context: Context) -> Message:
+        raise AssertionError("the app was called")
+
+    hour = int(WallClock().second_of_day() // 3600)
+    context = context_with(train_window=f"{(hour + 3) % 24:02}:00-{(hour + 4) % 24:02}:00")
+    reply = DeepEdgeMod()(message_with(plan), context, never)
+    wait_s = closed_for_s(reply)
+    assert wait_s is not None and 2 * 3600 - 60 <= wait_s <= 3 * 3600
+    assert DeepEdgeMod()(message_with(plan, "evaluate"), context, echo).has_content()
+    inside = context_with(train_window=f"{hour:02}:00-{(hour + 2) % 24:02}:00")
+    assert DeepEdgeMod()(message_with(plan), inside, train).has_content()
+
+
+def test_the_probe_of_the_node_s_configuration_wins() -> None:
+    context = context_with(latency_probe=f"{__name__}:one_second")
+    mod = DeepEdgeMod(probe=lambda: [9.0])
+    reply = mod(message_with(TrainPlan(num_steps=2)), context, train)
+    telemetry = get_telemetry(reply.content)
+    assert telemetry is not None
+    assert telemetry.service_p99_s == 1.0
+
+
+def one_second() -> list[float]:
+    """A probe."""
+    return [1.0]

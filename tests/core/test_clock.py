@@ -1,4 +1,4 @@
-"""Real time is polled: a wait is one polling interval at most, a sleep is what was asked for."""
+"""Real time is polled, at growing intervals; a sleep is what was asked for."""
 
 import time
 
@@ -21,15 +21,24 @@ def slept_s(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_a_wait_ends_with_the_timeout_or_the_polling_interval(
     timeout_s: float, asked_s: float, slept_s: list[float]
 ) -> None:
-    WallClock(poll_s=0.5).wait(timeout_s)
+    WallClock(0.5, 0.5).wait(timeout_s)
     assert slept_s == [asked_s]
+
+
+def test_the_interval_grows_until_something_happens(slept_s: list[float]) -> None:
+    clock = WallClock(0.2, 0.5)
+    for _ in range(4):
+        clock.wait(60.0)
+    clock.stir()
+    clock.wait(60.0)
+    assert slept_s == pytest.approx([0.2, 0.3, 0.45, 0.5, 0.2])
 
 
 @pytest.mark.parametrize(("duration_s", "asked_s"), [(60.0, 60.0), (0.0, 0.0), (-1.0, 0.0)])
 def test_a_sleep_is_not_cut_to_the_polling_interval(
     duration_s: float, asked_s: float, slept_s: list[float]
 ) -> None:
-    WallClock(poll_s=0.5).sleep(duration_s)
+    WallClock(0.5, 0.5).sleep(duration_s)
     assert slept_s == [asked_s]
 
 
@@ -39,7 +48,13 @@ def test_real_time_never_runs_backwards() -> None:
     assert times_s == sorted(times_s)
 
 
-@pytest.mark.parametrize("poll_s", [0.0, -1.0, float("nan")])
+@pytest.mark.parametrize("poll_s", [0.0, -1.0, 1.0, float("nan")])
 def test_a_clock_that_never_sleeps_is_an_error(poll_s: float) -> None:
-    with pytest.raises(ValueError, match=f"poll_s must be > 0, got {poll_s}"):
+    with pytest.raises(ValueError, match=f"need 0 < first_poll_s <= poll_s, got {poll_s} and 0.5"):
         WallClock(poll_s)
+
+
+def test_the_second_of_the_day_is_local(monkeypatch: pytest.MonkeyPatch) -> None:
+    local = time.struct_time((2026, 3, 1, 22, 10, 5, 6, 60, 0))
+    monkeypatch.setattr(time, "localtime", lambda: local)
+    assert WallClock().second_of_day() == 22 * 3600 + 10 * 60 + 5

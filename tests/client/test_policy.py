@@ -1,0 +1,73 @@
+"""What a node's owner allows."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info
+
+from deepedge_flwr.client.policy import NodePolicy
+from deepedge_flwr.client.threads import limited_threads
+from deepedge_flwr.core.window import TrainWindow
+
+
+def latencies() -> list[float]:
+    """A probe."""
+    return [0.1]
+
+
+def test_all_of_it() -> None:
+    config = {
+        "device-id": "press-4",
+        "latency-budget-ms": 20,
+        "latency-probe": f"{__name__}:latencies",
+        "train-window": "22:00-06:00",
+        "max-threads": 2,
+        "max-duty": 0.5,
+        "partition-id": 3,
+    }
+    policy = NodePolicy.of(config)
+    assert policy.probe is not None and list(policy.probe()) == [0.1]
+    assert policy == NodePolicy(
+        device_id="press-4",
+        latency_budget_s=0.02,
+        probe=policy.probe,
+        train_window=TrainWindow(((22 * 3600, 6 * 3600),)),
+        max_threads=2,
+        max_duty=0.5,
+    )
+
+
+def test_nothing_of_it() -> None:
+    assert NodePolicy.of({"partition-id": 3}) == NodePolicy()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "rule"),
+    [
+        ("latency-budget-ms", 0, "must be a number > 0, got 0"),
+        ("latency-budget-ms", "20", "must be a number > 0, got '20'"),
+        ("latency-probe", "nothing", r"must be module:function, got 'nothing'"),
+        ("latency-probe", "math:nothing", r"must be module:function, got 'math:nothing'"),
+        ("latency-probe", "math:pi", r"it cannot be called"),
+        ("train-window", "night", "must be ranges of the day like 22:00-06:00"),
+        ("max-threads", 0, "must be an integer >= 1, got 0"),
+        ("max-threads", 1.5, "must be an integer >= 1, got 1.5"),
+        ("max-threads", True, "must be an integer >= 1, got True"),
+        ("max-duty", 0.0, r"must be a number in \(0, 1\], got 0.0"),
+        ("max-duty", 50, r"must be a number in \(0, 1\], got 50"),
+    ],
+)
+def test_a_bad_value_is_named(key: str, value: Any, rule: str) -> None:
+    with pytest.raises(ValueError, match=f"node config {key} .*{rule}"):
+        NodePolicy.of({key: value})
+
+
+def test_threads_are_capped_and_given_back() -> None:
+    np.ones((2, 2)) @ np.ones((2, 2))
+    before = [pool["num_threads"] for pool in threadpool_info()]
+    with limited_threads(1):
+        assert {pool["num_threads"] for pool in threadpool_info()} == {1}
+    with limited_threads(None):
+        assert [pool["num_threads"] for pool in threadpool_info()] == before
+    assert [pool["num_threads"] for pool in threadpool_info()] == before
