@@ -10,8 +10,13 @@ from .types import Dispatch
 class InFlight(Stateful):
     """Training messages that were sent and not yet answered.
 
-    A node has at most one unexpired dispatch. One that expires frees its node but stays known until
-    the node's next one expires, so that a late reply is recognised; a second reply is not.
+    One that expires frees its node but stays known until the node's next one expires, so that a
+    late reply is recognised; a second reply is not.
+
+    Parameters
+    ----------
+    per_node : int (default: 1)
+        Most unexpired dispatches of a node.
     """
 
     STATE: Names = (
@@ -24,11 +29,12 @@ class InFlight(Stateful):
         "_num_waiting",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, per_node: int = 1) -> None:
+        self._per_node = per_node
         self._waiting: dict[str, Dispatch] = {}
         self._expired: dict[str, Dispatch] = {}
         self._last_expired: dict[int, str] = {}
-        self._busy: dict[int, str] = {}
+        self._busy: dict[int, list[str]] = {}
         self._deadlines: list[tuple[float, int, str]] = []
         self._num_dispatched: dict[int, int] = {}
         self._num_waiting: Counter[int] = Counter()
@@ -51,8 +57,12 @@ class InFlight(Stateful):
         return self._num_waiting[model_version]
 
     def is_busy(self, node_id: int) -> bool:
-        """Return whether the node has an unexpired dispatch."""
-        return node_id in self._busy
+        """Return whether the node has as many unexpired dispatches as it may have."""
+        return len(self._busy.get(node_id, ())) >= self._per_node
+
+    def is_idle(self, node_id: int) -> bool:
+        """Return whether the node has no unexpired dispatch."""
+        return node_id not in self._busy
 
     def next_index(self, node_id: int) -> int:
         """Return how many messages the node has been sent so far."""
@@ -69,9 +79,9 @@ class InFlight(Stateful):
         if dispatch.message_id in self._waiting or dispatch.message_id in self._expired:
             raise ValueError(f"message {dispatch.message_id!r} is already in flight")
         if self.is_busy(dispatch.node_id):
-            raise ValueError(f"node {dispatch.node_id} already has a message in flight")
+            raise ValueError(f"node {dispatch.node_id} already has {self._per_node} in flight")
         self._waiting[dispatch.message_id] = dispatch
-        self._busy[dispatch.node_id] = dispatch.message_id
+        self._busy.setdefault(dispatch.node_id, []).append(dispatch.message_id)
         self._num_waiting[dispatch.model_version] += 1
         self._num_dispatched[dispatch.node_id] = self.next_index(dispatch.node_id) + 1
         entry = (dispatch.expires_at_s, dispatch.node_id, dispatch.message_id)
@@ -91,12 +101,13 @@ class InFlight(Stateful):
                 overdue.append(dispatch)
         return overdue
 
-    def give_up(self, node_id: int) -> Dispatch | None:
-        """Expire a node's dispatch before its time; None if it has none."""
-        message_id = self._busy.get(node_id, "")
-        if (dispatch := self._stop_waiting(message_id)) is not None:
+    def give_up(self, node_id: int) -> list[Dispatch]:
+        """Expire a node's dispatches before their time, and return them."""
+        found = [self._stop_waiting(message_id) for message_id in [*self._busy.get(node_id, ())]]
+        given_up = [dispatch for dispatch in found if dispatch is not None]
+        for dispatch in given_up:
             self._keep_expired(dispatch)
-        return dispatch
+        return given_up
 
     def _keep_expired(self, dispatch: Dispatch) -> None:
         """Know the late reply of a dispatch, and no longer that of the node's former one."""
@@ -108,7 +119,7 @@ class InFlight(Stateful):
         """Forget everything on its way; the nodes waited for are sent the same indices again."""
         node_ids = sorted(self._busy)
         for node_id in node_ids:
-            self._num_dispatched[node_id] -= 1
+            self._num_dispatched[node_id] -= len(self._busy[node_id])
         for pending in (self._waiting, self._expired, self._last_expired, self._busy,
                         self._deadlines, self._num_waiting):  # fmt: skip
             pending.clear()
@@ -117,7 +128,9 @@ class InFlight(Stateful):
     def _stop_waiting(self, message_id: str) -> Dispatch | None:
         dispatch = self._waiting.pop(message_id, None)
         if dispatch is not None:
-            del self._busy[dispatch.node_id]
+            self._busy[dispatch.node_id].remove(message_id)
+            if not self._busy[dispatch.node_id]:
+                del self._busy[dispatch.node_id]
             self._num_waiting[dispatch.model_version] -= 1
             if not self._num_waiting[dispatch.model_version]:
                 del self._num_waiting[dispatch.model_version]

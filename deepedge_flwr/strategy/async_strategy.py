@@ -5,33 +5,34 @@ buffer, and publishes a new model version when the buffer is due. What a version
 to the subclass; Flower's hook names, `Result` and log style are kept.
 """
 
+import contextlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from logging import ERROR, INFO
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.common import log
-from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result
 from flwr.serverapp.strategy.strategy_utils import log_strategy_start_info
 
 from ..core.clock import Clock, WallClock
-from ..records import ModelLayout, get_plan
-from .resumable import ResumableHooks
-from .suspicion import suspects
+from ..records import ModelLayout
+from .connected import ConnectedHooks
+from .stop import StopSignals
 
 EvaluateFn = Callable[[int, ArrayRecord], MetricRecord | None]
 
-_MEMBERSHIP_S = 5.0  # how often a real grid is asked which nodes are connected
 
-
-class AsyncStrategy(ResumableHooks):
+class AsyncStrategy(ConnectedHooks):
     """The event loop of every asynchronous strategy; see `BufferedHooks` for the hooks.
 
     `num_rounds` counts published model versions, the asynchronous counterpart of a round. All
     replies of one instant are folded before any node is sent a new message, so a buffer of all
     nodes on an equal fleet is exactly FedAvg.
+
+    In real time, SIGINT and SIGTERM end a run between two events: with a last checkpoint, where it
+    has a folder for them, and a summary.
     """
 
     def start(
@@ -81,21 +82,24 @@ class AsyncStrategy(ResumableHooks):
         self.summary()
         log(INFO, "")
         clock: Clock = getattr(grid, "clock", None) or WallClock()
+        result, self._stop = Result(arrays=initial_arrays), StopSignals()
+        self._connect(grid)
         self._begin(ModelLayout.of(initial_arrays), initial_arrays, clock, timeout)
         self._exchange.events.listener = getattr(grid, "note", None)
-        result = Result(arrays=initial_arrays)
-        try:
-            if not self._resume(grid):
-                self._wait_for_nodes(grid)
-                self._evaluate(result, evaluate_fn)
-            self._train(grid, num_rounds, train_config or ConfigRecord(), evaluate_config, result,
-                        evaluate_fn)  # fmt: skip
-            self._finish_evaluations(grid, result)
-            self._checkpoint(grid, is_last=True)
-        finally:
-            self._close_checkpoints()
-        result.arrays = self.published_arrays()
-        self._log_end(result)
+        with self._stop if isinstance(clock, WallClock) else contextlib.nullcontext():
+            try:
+                if not self._resume(grid):
+                    self._wait_for_nodes(grid)
+                    self._evaluate(result, evaluate_fn)
+                self._train(grid, num_rounds, train_config or ConfigRecord(), evaluate_config,
+                            result, evaluate_fn)  # fmt: skip
+                self._finish_evaluations(grid, result)
+                self._checkpoint(grid, is_last=True)
+            finally:
+                self._close_checkpoints()
+                self._disconnect()
+            result.arrays = self.published_arrays()
+            self._log_end(result)
         return result
 
     def _train(
@@ -107,10 +111,10 @@ class AsyncStrategy(ResumableHooks):
         result: Result,
         evaluate_fn: EvaluateFn | None,
     ) -> None:
-        while self.version < num_rounds and not self._is_stuck():
+        while self.version < num_rounds and not self._is_over():
             self._checkpoint(grid)
             self._refresh_nodes(grid)
-            replies = self._pull(grid, result)
+            replies = self._take(grid, result)
             for batch in [[reply] for reply in replies] or [[]]:
                 arrays, metrics = self.aggregate_train(self.version + 1, batch)
                 if arrays is None:
@@ -123,7 +127,9 @@ class AsyncStrategy(ResumableHooks):
                     return
             # Before any wait: time alone may have made a version that nodes were waiting for.
             self._push(self.configure_train(self.version + 1, self._live, config, grid), grid)
-            if not replies:
+            if replies:
+                self._clock.stir()
+            else:
                 self._clock.wait(self._patience_s())
 
     def _evaluate(self, result: Result, evaluate_fn: EvaluateFn | None) -> None:
@@ -136,51 +142,10 @@ class AsyncStrategy(ResumableHooks):
             log(INFO, "[VERSION %s] evaluation: %s", self.version, metrics)
             result.evaluate_metrics_serverapp[self.version] = metrics
 
-    def _wait_for_nodes(self, grid: Grid) -> None:
-        """Wait for the nodes that must be there and for as many as the buffer holds."""
-        needed = max(self.min_available_nodes, self.buffer_size or 0)
-        give_up_at_s = self._clock.now_s() + self._timeout_s
-        self._refresh_nodes(grid)
-        while (connected := len(self._exchange.members)) < needed:
-            if self._clock.now_s() >= give_up_at_s:
-                self.check_fleet(connected)
-                raise TimeoutError(
-                    f"{connected} nodes connected within {self._timeout_s} s, min_available_nodes "
-                    f"is {self.min_available_nodes}: start more SuperNodes or lower it"
-                )
-            log(INFO, "Waiting for nodes to connect: %d connected (minimum required: %d).",
-                connected, needed)  # fmt: skip
-            self._clock.wait(1.0)
-            self._refresh_at_s = self._clock.now_s()
-            self._refresh_nodes(grid)
-
-    def _refresh_nodes(self, grid: Grid) -> None:
-        now_s = self._clock.now_s()
-        if now_s >= self._refresh_at_s:
-            nodes = list(grid.get_nodes())
-            self._exchange.members.update(node.node_id for node in nodes)
-            if isinstance(self._clock, WallClock):
-                self._exchange.suspect(suspects(nodes, self._clock.epoch_s()), now_s)
-            self._refresh_at_s = now_s + _MEMBERSHIP_S
-
-    def _push(self, messages: Iterable[Message], grid: Grid) -> None:
-        for message in messages:
-            # One by one: the two grids report a rejected message differently.
-            accepted = list(grid.push_messages([message]))
-            node_id, now_s = message.metadata.dst_node_id, self._clock.now_s()
-            if message.metadata.message_id and message.metadata.message_id in accepted:
-                timeout_s = self.reply_timeout_s(node_id, get_plan(message.content))
-                self._exchange.sent(message, self._live, self.version, now_s, timeout_s)
-            else:
-                self._exchange.failed(node_id, "the grid rejected the message", now_s)
-
-    def _pull(self, grid: Grid, result: Result) -> list[Message]:
+    def _take(self, grid: Grid, result: Result) -> list[Message]:
         """Return the training replies that have arrived; file those to evaluations."""
-        ids = self._exchange.in_flight.message_ids + self._evaluations.message_ids
         training = []
-        for reply in grid.pull_messages(ids) if ids else []:
-            if reply.has_error() and reply.error.code == ErrorCode.NODE_UNAVAILABLE:
-                self._refresh_at_s = self._clock.now_s()
+        for reply in self._pull(grid):
             if not self._evaluations.owns(reply):
                 training.append(reply)
             elif (complete := self._evaluations.settle(reply)) is not None:
@@ -208,8 +173,12 @@ class AsyncStrategy(ResumableHooks):
         # They wait behind a training job at the most: a node that hangs must not hold up the end.
         longest_s = self._exchange.longest_round_trip_s
         give_up_at_s = self._clock.now_s() + min(self._timeout_s, 3 * longest_s)
-        while self._evaluations.message_ids and self._clock.now_s() < give_up_at_s:
-            self._pull(grid, result)
+        while (
+            self._evaluations.message_ids
+            and self._clock.now_s() < give_up_at_s
+            and not self._stop.is_requested
+        ):
+            self._take(grid, result)
             if self._evaluations.message_ids:
                 self._clock.wait(give_up_at_s - self._clock.now_s())
         for incomplete in self._evaluations.give_up(math.inf):
@@ -226,15 +195,21 @@ class AsyncStrategy(ResumableHooks):
             if history := getattr(result, name):
                 log(INFO, "\t%s, version %d: %s", name, max(history), history[max(history)])
 
-    def _is_stuck(self) -> bool:
-        """Return whether no node has delivered anything for longer than the timeout."""
+    def _is_over(self) -> bool:
+        """Return whether to stop, or no node has delivered anything for longer than the timeout."""
         # Exactly the moment that `_patience_s` waits for: a difference would round otherwise.
-        if self._clock.now_s() < self._last_update_s + self._timeout_s:
-            return False
+        if self._stop.is_requested or self._clock.now_s() < self._give_up_at_s:
+            return self._stop.is_requested
         log(ERROR, "No update was accepted for %.0f s (%d failures so far, last: %s): stopping at "
             "version %d", self._timeout_s, self._exchange.num_failures, self._exchange.last_failure,
             self.version)  # fmt: skip
         return True
+
+    @property
+    def _give_up_at_s(self) -> float:
+        """When to stop if nothing is accepted; nodes that train only at night are waited for."""
+        since_s = max(self._last_update_s, self._exchange.members.deferred_until_s)
+        return since_s + self._timeout_s
 
     def _patience_s(self) -> float:
         """Return how long the loop may wait for the next reply before it has to act."""
@@ -243,7 +218,7 @@ class AsyncStrategy(ResumableHooks):
             self._exchange.in_flight.next_expiry_s(),
             self._exchange.members.next_retry_s(now_s),
             self.due_at_s(),
-            self._last_update_s + self._timeout_s,
+            self._give_up_at_s,
             # A node that comes back is no event of the loop's own.
             None if self._exchange.members.is_complete else self._refresh_at_s,
         ]

@@ -20,6 +20,7 @@ class Events(Stateful):
     - `failed`: a message ended without an update, for any of the reasons below or others;
     - `expired`: no reply came in time;
     - `rejected`: a reply was not believed;
+    - `deferred`: a node is outside its training window;
     - `quarantined`, `readmitted`: a node failed often in a row, and was good again;
     - `suspected`, `cleared`: a node missed heartbeats, and was heard of again;
     - `renamed`: a device is back under another node id.

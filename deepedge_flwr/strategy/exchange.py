@@ -12,6 +12,7 @@ from ..core.types import Dispatch, Telemetry, Update
 from ..records import (
     DISPATCH_INDEX,
     ModelLayout,
+    closed_for_s,
     get_config,
     get_plan,
     records_from_bytes,
@@ -56,6 +57,8 @@ class Exchange(Stateful):
         The reply metric that holds a node's weight.
     guard : UpdateGuard | None (default: None)
         Which updates are believed; None for the usual bounds.
+    per_node : int (default: 1)
+        Most messages under way to one node.
 
     Attributes
     ----------
@@ -86,11 +89,15 @@ class Exchange(Stateful):
     )
 
     def __init__(
-        self, layout: ModelLayout, weighted_by_key: str, guard: UpdateGuard | None = None
+        self,
+        layout: ModelLayout,
+        weighted_by_key: str,
+        guard: UpdateGuard | None = None,
+        per_node: int = 1,
     ) -> None:
         self._layout, self._weighted_by_key = layout, weighted_by_key
         self._guard = UpdateGuard() if guard is None else guard
-        self.members, self.in_flight, self.events = Membership(), InFlight(), Events()
+        self.members, self.in_flight, self.events = Membership(), InFlight(per_node), Events()
         self.last_failure, self.longest_round_trip_s = "none", 0.0
         self._node_of: dict[str, int] = {}
         self.discarded: set[str] = set()
@@ -112,7 +119,8 @@ class Exchange(Stateful):
                 plan=get_plan(message.content),
             )
         )
-        self.members.occupy(node_id)
+        if self.in_flight.is_busy(node_id):
+            self.members.occupy(node_id)
         self._bases[version] = base
 
     def failed(self, node_id: int, reason: str, now_s: float) -> None:
@@ -123,7 +131,7 @@ class Exchange(Stateful):
             text = f"in quarantine after {QUARANTINE_AFTER} failures in a row"
             self.events.happened("quarantined", node_id, text)
         # A node that failed to answer an old message may still be busy with its newest one.
-        if not self.in_flight.is_busy(node_id):
+        if self.in_flight.is_idle(node_id):
             self._lost.append(node_id)
 
     @property
@@ -146,7 +154,7 @@ class Exchange(Stateful):
         new, cleared = self.members.suspect(node_ids)
         for node_id in new:
             self.events.happened("suspected", node_id, "misses heartbeats")
-            if (dispatch := self.in_flight.give_up(node_id)) is not None:
+            for dispatch in self.in_flight.give_up(node_id):
                 self._expired(dispatch, now_s)
         for node_id in cleared:
             self.events.happened("cleared", node_id, "is heard of again")
@@ -163,6 +171,9 @@ class Exchange(Stateful):
             return None
         if not self.in_flight.is_busy(dispatch.node_id):
             self.members.release(dispatch.node_id)
+        if (opens_in_s := closed_for_s(reply)) is not None:
+            self._deferred(dispatch.node_id, opens_in_s, now_s)
+            return None
         base = self._layout.to_vector(self._bases[dispatch.model_version])
         try:
             update, telemetry = read_update(
@@ -183,6 +194,11 @@ class Exchange(Stateful):
         return Accepted(
             update=update, telemetry=telemetry, dispatch=dispatch, former_node_id=former
         )
+
+    def _deferred(self, node_id: int, opens_in_s: float, now_s: float) -> None:
+        self.members.defer(node_id, now_s + opens_in_s)
+        self.events.happened("deferred", node_id, f"trains again in {opens_in_s:.0f} s")
+        self._lost.append(node_id)
 
     def _check(self, update: Update) -> None:
         with np.errstate(over="ignore"):

@@ -71,6 +71,7 @@ class FedCompass(AsyncStrategy):
         If an option is out of range.
     """
 
+    pipelines = False
     STATE: Names = ("_compass", "_late", "_examples", "_sum_examples", "_told_about_telemetry")
 
     def __init__(

@@ -1,5 +1,6 @@
 """Which nodes may be given work now: idle, connected, and not backing off after a failure."""
 
+import math
 from collections.abc import Iterable
 
 from ..core.state import Names, Stateful
@@ -15,6 +16,11 @@ class Membership(Stateful):
     After a failure a node is left alone for 1 s, doubled with every further failure in a row up
     to 60 s. After five it is in quarantine: it is tried again every 60 s. One good reply clears the
     record, and so does leaving and coming back. A suspect is given no work until it is heard of.
+
+    Attributes
+    ----------
+    deferred_until_s : float
+        The latest time until which a node has asked to be left alone.
     """
 
     STATE: Names = (
@@ -25,6 +31,7 @@ class Membership(Stateful):
         "_failures",
         "_retry_at_s",
         "_suspects",
+        "deferred_until_s",
     )
 
     def __init__(self) -> None:
@@ -35,6 +42,7 @@ class Membership(Stateful):
         self._failures: dict[int, int] = {}
         self._retry_at_s: dict[int, float] = {}
         self._suspects: set[int] = set()
+        self.deferred_until_s = -math.inf
 
     def __len__(self) -> int:
         return len(self._connected)
@@ -72,6 +80,7 @@ class Membership(Stateful):
         for nodes in (self._connected, self._free, self._busy, self._failures, self._retry_at_s,
                       self._suspects):  # fmt: skip
             nodes.clear()
+        self.deferred_until_s = -math.inf
 
     def ready(self, now_s: float) -> list[int]:
         """Return the free nodes that are not backing off, in ascending order."""
@@ -114,6 +123,11 @@ class Membership(Stateful):
         self._failures[node_id] = failures + 1
         self._retry_at_s[node_id] = now_s + min(longest_s, first_s * 2.0 ** min(failures, 16))
         return failures + 1 == QUARANTINE_AFTER
+
+    def defer(self, node_id: int, until_s: float) -> None:
+        """Leave a node alone until a time, with no blame."""
+        self._retry_at_s[node_id] = until_s
+        self.deferred_until_s = max(self.deferred_until_s, until_s)
 
     def next_retry_s(self, now_s: float) -> float | None:
         """Return when the next free node stops backing off; None if none is backing off."""

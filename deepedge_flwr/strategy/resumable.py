@@ -16,7 +16,7 @@ from .evaluation import EvaluationRounds
 from .options import require_count
 
 #: Options that a run may be taken up again with a different value of.
-_FREE = {"version", "checkpoint_dir", "checkpoint_every", "min_available_nodes",
+_FREE = {"version", "checkpoint_dir", "checkpoint_every", "min_available_nodes", "outstanding",
          "fraction_evaluate", "evaluate_every", "train_metrics_aggr_fn",
          "evaluate_metrics_aggr_fn"}  # fmt: skip
 

@@ -20,6 +20,7 @@ class SynchronousStrategy(AsyncStrategy):
     anew. A reply that comes after its round enters no model.
     """
 
+    pipelines = False
     STATE: Names = ("_num_updates", "_sum_examples")
 
     def _begin(

@@ -130,7 +130,7 @@ def test_messages_are_numbered_per_node_whatever_became_of_them() -> None:
     ("second", "message"),
     [
         (dispatch("a", 2), "message 'a' is already in flight"),
-        (dispatch("b", 1), "node 1 already has a message in flight"),
+        (dispatch("b", 1), "node 1 already has 1 in flight"),
     ],
 )
 def test_a_second_dispatch_under_way_is_an_error(second: Dispatch, message: str) -> None:
@@ -220,3 +220,28 @@ class AnyInterleaving(RuleBasedStateMachine):
 
 TestAnyInterleaving = AnyInterleaving.TestCase
 TestAnyInterleaving.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+
+
+def test_a_node_may_be_allowed_several() -> None:
+    in_flight = InFlight(per_node=2)
+    in_flight.add(dispatch("a"))
+    assert not in_flight.is_busy(1) and not in_flight.is_idle(1)
+    in_flight.add(dispatch("b"))
+    assert in_flight.is_busy(1)
+    with pytest.raises(ValueError, match="node 1 already has 2 in flight"):
+        in_flight.add(dispatch("c"))
+    in_flight.settle("a")
+    assert not in_flight.is_busy(1) and not in_flight.is_idle(1)
+    in_flight.add(dispatch("c"))
+    assert [d.message_id for d in in_flight.give_up(1)] == ["b", "c"]
+    assert in_flight.is_idle(1) and in_flight.next_index(1) == 3
+
+
+def test_what_is_abandoned_is_numbered_again() -> None:
+    in_flight = InFlight(per_node=2)
+    for name in "abc":
+        in_flight.add(dispatch(name))
+        if name == "a":
+            in_flight.settle("a")
+    assert in_flight.abandon() == [1]
+    assert in_flight.next_index(1) == 1

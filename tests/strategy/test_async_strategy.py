@@ -19,6 +19,7 @@ from flwr.clientapp.typing import ClientAppCallable
 
 from deepedge_flwr import DeepEdge, FedBuff
 from deepedge_flwr.core.types import Update
+from deepedge_flwr.records import closed_error
 from deepedge_flwr.simulation import HorizonReached, InProcessGrid, VirtualGrid
 from tests.numpy_app import arrays, deepedge_mod, fleet, follow_target, vector, virtual_grid
 
@@ -341,3 +342,40 @@ def test_summary_names_the_settings(messages: Any) -> None:
     assert "Latency budget: 0.02 s" in text
     assert "Buffer size: auto" in text
     assert "ArrayRecord key: 'arrays'" in text
+
+
+def closed_until(opens_at_s: float) -> Any:
+    """A mod that lets node 2 train after a time only; its clock is the message's version."""
+    tries: list[int] = []
+
+    def mod(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
+        if context.node_id == 2 and not tries:
+            tries.append(1)
+            return Message(closed_error(opens_at_s), reply_to=message)
+        return call_next(message, context)
+
+    return mod
+
+
+def test_a_node_outside_its_window_is_left_alone_until_it_opens(messages: Any) -> None:
+    app = follow_target([1.0, 1.0], mods=[closed_until(30.0)])
+    result, grid = run(app, 10.0, 10.0, num_rounds=8)
+    asked_s = [row.time_s for row in grid.ledger.of("dispatch") if row.node_id == 2]
+    assert asked_s[0] == 0.0
+    assert asked_s[1] == pytest.approx(40.0, abs=1e-6)
+    assert result.train_metrics_clientapp[8]["num-failures"] == 0
+    assert "\t> node 2: trains again in 30 s" in messages()
+
+
+def test_a_fleet_that_trains_at_night_is_waited_for() -> None:
+    app = follow_target([1.0, 1.0], mods=[closed_until(30_000.0)])
+    grid = virtual_grid(app, fleet(10.0, 10.0))
+
+    class OnlyTwo(FedBuff):
+        def may_dispatch(self, node_id: int) -> bool:
+            return node_id == 2
+
+    strategy = OnlyTwo(buffer_size=1)
+    strategy.start(grid, arrays([0.0]), num_rounds=1, timeout=100)
+    assert strategy.version == 1
+    assert grid.clock.now_s() == pytest.approx(30_020.0, abs=1e-3)

@@ -31,6 +31,9 @@ GIVEN = {
     "_live",
     "_writer",
     "_saved_version",
+    "_stop",
+    "_per_node",
+    "_puller",
     "_arrival",
     "_law",
 }

@@ -65,6 +65,7 @@ def build_strategy(run: Mapping[str, Any]) -> Strategy:
         buffer_size=_unless_zero(int(run["buffer-size"])),
         server_learning_rate=_unless_zero(float(run["server-learning-rate"])),
         max_steps=_unless_zero(int(run["max-steps"])),
+        outstanding=int(run["outstanding"]),
         combine=str(run["combine"]),
         checkpoint_dir=_unless_zero(str(run["checkpoint-dir"])),
         checkpoint_every=int(run["checkpoint-every"]),
