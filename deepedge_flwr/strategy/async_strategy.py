@@ -85,7 +85,7 @@ class AsyncStrategy(ConnectedHooks):
         result, self._stop = Result(arrays=initial_arrays), StopSignals()
         self._connect(grid)
         self._begin(ModelLayout.of(initial_arrays), initial_arrays, clock, timeout)
-        self._exchange.events.listener = getattr(grid, "note", None)
+        self._watch(grid)
         with self._stop if isinstance(clock, WallClock) else contextlib.nullcontext():
             try:
                 if not self._resume(grid):
@@ -98,6 +98,7 @@ class AsyncStrategy(ConnectedHooks):
             finally:
                 self._close_checkpoints()
                 self._disconnect()
+                self._stop_watching()
             result.arrays = self.published_arrays()
             self._log_end(result)
         return result
@@ -119,6 +120,7 @@ class AsyncStrategy(ConnectedHooks):
                 arrays, metrics = self.aggregate_train(self.version + 1, batch)
                 if arrays is None:
                     continue
+                self._show_version(metrics)
                 if metrics is not None:
                     result.train_metrics_clientapp[self.version] = metrics
                 self._evaluate(result, evaluate_fn)
@@ -141,6 +143,7 @@ class AsyncStrategy(ConnectedHooks):
         if metrics is not None:
             log(INFO, "[VERSION %s] evaluation: %s", self.version, metrics)
             result.evaluate_metrics_serverapp[self.version] = metrics
+            self._show_evaluation(self.version, "server", metrics)
 
     def _take(self, grid: Grid, result: Result) -> list[Message]:
         """Return the training replies that have arrived; file those to evaluations."""
@@ -155,6 +158,7 @@ class AsyncStrategy(ConnectedHooks):
     def _file_evaluation(self, complete: tuple[int, list[Message]], result: Result) -> None:
         if (metrics := self.aggregate_evaluate(*complete)) is not None:
             result.evaluate_metrics_clientapp[complete[0]] = metrics
+            self._show_evaluation(complete[0], "nodes", metrics)
 
     def _push_evaluation(self, grid: Grid, config: ConfigRecord, result: Result) -> None:
         if self.version % self.evaluate_every or not self.fraction_evaluate:

@@ -11,15 +11,15 @@ from flwr.superlink.grid import HttpGrid
 
 from ..core.clock import WallClock
 from ..records import get_plan
+from .monitored import MonitoredHooks
 from .puller import Puller
-from .resumable import ResumableHooks
 from .stop import StopSignals
 from .suspicion import suspects
 
 _MEMBERSHIP_S = 5.0  # how often a real grid is asked which nodes are connected
 
 
-class ConnectedHooks(ResumableHooks):
+class ConnectedHooks(MonitoredHooks):
     """What the event loop asks of a grid."""
 
     _puller: Puller | None = None

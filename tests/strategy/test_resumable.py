@@ -33,6 +33,7 @@ GIVEN = {
     "_saved_version",
     "_stop",
     "_per_node",
+    "_monitors",
     "_puller",
     "_arrival",
     "_law",

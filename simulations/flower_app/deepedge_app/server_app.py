@@ -69,6 +69,8 @@ def build_strategy(run: Mapping[str, Any]) -> Strategy:
         combine=str(run["combine"]),
         checkpoint_dir=_unless_zero(str(run["checkpoint-dir"])),
         checkpoint_every=int(run["checkpoint-every"]),
+        metrics_file=_unless_zero(str(run["metrics-file"])),
+        prometheus_port=_unless_zero(int(run["prometheus-port"])),
     )
 
 
