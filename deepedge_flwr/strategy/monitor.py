@@ -18,7 +18,7 @@ class Monitor(Protocol):
     """Is told what happens in a run; never raises, as nobody stops training for a dashboard."""
 
     def show(self, kind: str, time_s: float, values: Mapping[str, Any]) -> None:
-        """Take note of something: a `version`, an `evaluation` or an `event`."""
+        """Take note of something: an `update`, a `version`, an `evaluation` or an `event`."""
 
     def close(self) -> None:
         """Take note of the end."""
@@ -110,8 +110,8 @@ class PrometheusEndpoint:
 
     def show(self, kind: str, time_s: float, values: Mapping[str, Any]) -> None:
         """Take over the numbers."""
-        if kind == "event":
-            self._events.labels(values["event"]).inc()
+        if kind in ("event", "update"):
+            self._events.labels(values.get("event", kind)).inc()
             return
         for name, value in values.items():
             if isinstance(value, int | float):

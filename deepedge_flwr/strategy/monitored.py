@@ -4,22 +4,24 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from flwr.app import MetricRecord
+from flwr.app import Message, MetricRecord
 from flwr.serverapp import Grid
 
 from ..core.clock import WallClock
+from ..core.types import Update
+from ..records import get_telemetry
 from .monitor import MetricsFile, Monitor, PrometheusEndpoint
 from .options import require_count
 from .resumable import ResumableHooks
 
 
 class MonitoredHooks(ResumableHooks):
-    """Tells monitors of versions, evaluations and events.
+    """Tells monitors of updates, versions, evaluations and events.
 
     Parameters
     ----------
     metrics_file : str | os.PathLike | None (default: None)
-        Where to append a line per version, evaluation and event; see `MetricsFile`.
+        Where to append a line per update, version, evaluation and event; see `MetricsFile`.
     prometheus_port : int | None (default: None)
         Port of a `PrometheusEndpoint`; None opens none.
     **options
@@ -55,6 +57,17 @@ class MonitoredHooks(ResumableHooks):
                 note(kind, node_id)
 
         self._exchange.events.listener = listen
+
+    def _fold(self, update: Update, reply: Message, now_s: float) -> None:
+        if self._monitors:
+            told = get_telemetry(reply.content)
+            values = {} if told is None else {
+                "device": told.device_id, "num-steps": told.num_steps, "busy-s": told.busy_s,
+                "paused-s": told.paused_s, "num-violations": told.num_violations,
+                "service-p99-s": told.service_p99_s}  # fmt: skip
+            staleness = self.version - update.base_version
+            self._show("update", {"node": update.node_id, "staleness": staleness, **values})
+        super()._fold(update, reply, now_s)
 
     def _show_version(self, metrics: MetricRecord | None) -> None:
         members, waiting = len(self._exchange.members), len(self._exchange.in_flight)

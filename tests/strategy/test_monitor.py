@@ -60,6 +60,9 @@ def test_a_run_writes_a_line_per_version_evaluation_and_event(tmp_path: Path) ->
     assert losses == [None, *(1.0 / v for v in range(1, 21))]
     events = [row for row in rows if row["kind"] == "event"]
     assert [(row["event"], row["node"]) for row in events] == [("rejected", 2), ("failed", 2)]
+    updates = [row for row in rows if row["kind"] == "update"]
+    assert [row["node"] for row in updates[:9]] == [1] * 9 and len(updates) == 20
+    assert updates[0]["staleness"] == 0
     start()
     assert len(path.read_text().splitlines()) == 2 * len(rows)
 
@@ -83,6 +86,7 @@ def test_prometheus_reads_the_newest_values() -> None:
     endpoint = PrometheusEndpoint(port)
     endpoint.show("version", 0.0, {"version": 1})
     endpoint.show("version", 0.0, {"version": 2, "train-loss": 0.5, "odd": [1.0]})
+    endpoint.show("update", 0.0, {"node": 3, "staleness": 1})
     endpoint.show("evaluation", 0.0, {"accuracy": 0.9, "where": "server"})
     for _ in range(3):
         endpoint.show("event", 0.0, {"event": "failed", "node": 3})
@@ -91,6 +95,7 @@ def test_prometheus_reads_the_newest_values() -> None:
     assert 'deepedge_version{name="train-loss"} 0.5' in text
     assert 'deepedge_evaluation{name="accuracy"} 0.9' in text
     assert 'deepedge_events_total{name="failed"} 3.0' in text
+    assert 'deepedge_events_total{name="update"} 1.0' in text
     with pytest.raises(ValueError, match=f"prometheus_port must be free, got {port}"):
         PrometheusEndpoint(port)
     endpoint.close()

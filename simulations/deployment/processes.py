@@ -1,0 +1,60 @@
+"""Processes of the operating system: families of them, their ports, their end."""
+
+import contextlib
+import signal
+import socket
+from collections.abc import Iterable
+from typing import Any
+
+import psutil
+
+
+def free_ports(count: int) -> list[int]:
+    """Return different ports of the loopback interface that nobody listens on."""
+    with contextlib.ExitStack() as stack:
+        listeners = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for listener in listeners:
+            listener.bind(("127.0.0.1", 0))
+        return [int(listener.getsockname()[1]) for listener in listeners]
+
+
+def listens(port: int) -> bool:
+    """Return whether somebody listens on a port of the loopback interface."""
+    with socket.socket() as client:
+        client.settimeout(1.0)
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def command_line(process: psutil.Process) -> str:
+    """Return how a process was started; empty if it has gone."""
+    with contextlib.suppress(psutil.Error):
+        return " ".join(process.cmdline())
+    return ""
+
+
+def _family(pid: int) -> list[Any]:
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    return []
+
+
+def kill_family(pid: int) -> None:
+    """Kill a process and all that it has started."""
+    for process in _family(pid):
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+
+
+def terminate_families(pids: Iterable[int]) -> None:
+    """Ask processes to end; who of their families is still there after 10 s is killed."""
+    families = [_family(pid) for pid in pids]
+    for family in families:
+        for process in family[:1]:
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(signal.SIGTERM)
+    _, alive = psutil.wait_procs([p for family in families for p in family], timeout=10)
+    for process in alive:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(alive, timeout=10)

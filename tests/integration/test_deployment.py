@@ -1,0 +1,105 @@
+"""Real processes: a SuperLink, SuperNodes, certificates, signals. Loopback only; none is left."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from deepedge_flwr.core.checkpoint import CheckpointFolder
+from deepedge_flwr.core.clock import WallClock
+from simulations.deployment.certificates import Certificates, make_certificates
+from simulations.deployment.fleet import LocalDeployment, NodeSetup
+
+PATIENCE_S = 240.0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("deployment")
+
+
+@pytest.fixture(scope="module")
+def certificates(folder: Path) -> Certificates:
+    return make_certificates(folder / "certificates", num_nodes=3)
+
+
+@pytest.fixture(scope="module")
+def deployment(folder: Path, certificates: Certificates) -> Iterator[LocalDeployment]:
+    """Two nodes with keys; the third one's owner has made a mistake."""
+    setups = [
+        NodeSetup(config={"partition-id": 0, "num-partitions": 2, "device-id": "press-1"}),
+        NodeSetup(config={"partition-id": 1, "num-partitions": 2, "device-id": "press-2",
+                          "max-threads": 1, "max-duty": 0.9}),
+        NodeSetup(config={"partition-id": 1, "num-partitions": 2, "train-window": "night"}),
+    ]  # fmt: skip
+    mine = psutil.Process()
+    before = set(mine.children(recursive=True))
+    with LocalDeployment(folder, setups, certificates=certificates) as running:
+        yield running
+    assert set(mine.children(recursive=True)) <= before
+
+
+def rows_of(path: Path, *kinds: str) -> list[dict[str, Any]]:
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [row for row in map(json.loads, lines) if row["kind"] in kinds]
+
+
+def wait_for_version(path: Path, version: int) -> None:
+    clock = WallClock()
+    until_s = clock.now_s() + PATIENCE_S
+    while not any(row["version"] >= version for row in rows_of(path, "version")):
+        assert clock.now_s() < until_s, f"no version {version} after {PATIENCE_S} s"
+        clock.sleep(0.2)
+
+
+def test_a_run_is_stopped_by_a_signal_and_goes_on(
+    deployment: LocalDeployment, folder: Path
+) -> None:
+    metrics, state = folder / "metrics.jsonl", folder / "state"
+    config = {"min-nodes": 3, "outstanding": 2, "metrics-file": str(metrics),
+              "checkpoint-dir": str(state), "checkpoint-every": 1000}  # fmt: skip
+    first = deployment.run({**config, "num-server-rounds": 1000})
+    wait_for_version(metrics, 2)
+    app = deployment.server_app()
+    assert app is not None
+    app.send_signal(signal.SIGTERM)
+    assert deployment.wait(first, PATIENCE_S).startswith("finished")
+    # The final checkpoint: none was due before.
+    saved = CheckpointFolder(state).read()
+    assert saved is not None
+    version = saved["run"]["version"]
+    assert version >= 2
+    second = deployment.run({**config, "num-server-rounds": version + 2})
+    assert deployment.wait(second, PATIENCE_S) == "finished:completed"
+    versions = [row["version"] for row in rows_of(metrics, "version")]
+    assert versions == list(range(1, version + 3))
+
+    updates = rows_of(metrics, "update")
+    assert {row["device"] for row in updates} == {"press-1", "press-2"}
+    assert all(row["paused-s"] > 0 for row in updates if row["device"] == "press-2")
+    # Its mistake is an event of the third node, named in the log of the server, and no more.
+    assert {row["event"] for row in rows_of(metrics, "event")} == {"failed"}
+    log = deployment.flwr("log", str(second), "trial", "--show")
+    assert "node config train-window must be ranges of the day like 22:00-06:00" in log
+
+
+def test_a_node_without_a_key_is_refused(deployment: LocalDeployment) -> None:
+    deployment.kill_node(2)
+    deployment.start_node(2, authenticated=False)
+    clock = WallClock()
+    until_s = clock.now_s() + 60
+    while (refusal := "All SuperNodes must be registered") not in deployment.log("node-2"):
+        assert clock.now_s() < until_s, f"no word of {refusal!r}"
+        clock.sleep(0.2)
+
+
+def test_keys_are_their_owner_s_alone(certificates: Certificates) -> None:
+    for path in (certificates.server_key, *certificates.node_keys):
+        assert os.stat(path).st_mode & 0o777 == 0o600
+    with pytest.raises(ValueError, match="has certificates already"):
+        make_certificates(certificates.authority.parent)
