@@ -1,6 +1,7 @@
 """Capacity-aware, asynchronous and latency-safe federated learning for Flower."""
 
 from .client import DeepEdgeMod, local_steps
+from .core.privacy import Privacy
 from .strategy import (
     CA2FL,
     AsyncStrategy,
@@ -22,5 +23,6 @@ __all__ = [
     "FedBuff",
     "FedCompass",
     "FedNova",
+    "Privacy",
     "local_steps",
 ]

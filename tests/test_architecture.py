@@ -17,7 +17,10 @@ PACKAGE = "deepedge_flwr"
 LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "core": ({"core"}, {"numpy"}),
     "records": ({"core", "records"}, {"numpy", "flwr"}),
-    "strategy": ({"core", "records", "strategy"}, {"numpy", "flwr", "prometheus_client"}),
+    "strategy": (
+        {"core", "records", "strategy"},
+        {"numpy", "flwr", "prometheus_client", "dp_accounting"},
+    ),
     "client": ({"core", "records", "client"}, {"numpy", "flwr", "psutil", "threadpoolctl"}),
     "simulation": ({"core", "records", "simulation"}, {"numpy", "flwr"}),
     "": ({"", "core", "records", "strategy", "client", "simulation"}, set()),

@@ -87,6 +87,10 @@ class UpdateBuffer(Stateful):
         self._sum_of_squares += weight**2 * _square(delta)
         self._num_updates += 1
 
+    def blur(self, noise: Vector) -> None:
+        """Add noise to the sum; `squares` still tells about the updates."""
+        self._sum += noise
+
     def absorb(self, other: "UpdateBuffer") -> None:
         """Take over the updates of another buffer, which is empty afterwards."""
         self._num_updates += len(other)

@@ -1,8 +1,8 @@
 """Flower's strategy hooks on a buffer of updates: what AsyncStrategy's loop calls."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from logging import ERROR, INFO
-from typing import Literal, get_args
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
@@ -12,21 +12,26 @@ from flwr.serverapp.strategy.strategy_utils import aggregate_metricrecords
 
 from ..core.clock import Clock
 from ..core.guard import UpdateGuard
-from ..core.robust import Consensus, NormClip, TrimmedBuffer
+from ..core.privacy import Privacy
 from ..core.state import Names, State
 from ..core.types import Update
 from ..records import SERVER_ROUND, ModelLayout, put_plan
+from .combining import Combination, Combiner
 from .contributions import Contributions
-from .evaluation import EvaluationRounds, evaluators
+from .evaluation import EvaluationRounds
+from .evaluation_hooks import EvaluationHooks
 from .exchange import Exchange
-from .metrics import MetricsAggregator, aggregate_metrics
+from .metrics import MetricsAggregator
 from .options import require_count
-from .update_rule import UpdateRule
 
-Combination = Literal["mean", "trimmed_mean", "clipped_mean", "consensus"]
+_WRAPPED = (
+    "{0}.configure_train was called without {0}.start: a wrapper such as Flower's server-side "
+    "differential privacy runs synchronous rounds of its own and would bypass all that {0} does: "
+    "call {0}.start, with {0}(privacy=Privacy(...)) or Flower's client-side mods for privacy"
+)
 
 
-class BufferedHooks(UpdateRule):
+class BufferedHooks(EvaluationHooks):
     """State and hooks of a strategy that buffers updates and publishes model versions.
 
     What the buffer holds and what it does to the model is up to the subclass: see `UpdateRule`.
@@ -54,13 +59,16 @@ class BufferedHooks(UpdateRule):
         How a buffer becomes one update; for fleets with hostile nodes see `core.robust`.
     trim : float (default: 0.2)
         Share of the values that `trimmed_mean` leaves out at each end, in [0, 0.5).
+    privacy : Privacy | None (default: None)
+        Differential privacy of the models for every node, see `core.privacy`. All nodes then have
+        the same number of examples, and the clients' own metrics are not told.
     train_metrics_aggr_fn, evaluate_metrics_aggr_fn : Callable, optional
         Aggregate metrics as in Flower's FedAvg; the weighted mean by default.
     """
 
     _per_node = 1
     STATE: Names = ("version", "_model", "_next", "_exchange", "_evaluations", "_last_update_s",
-             "_started_at_s", "_clip", "_consensus")  # fmt: skip
+             "_started_at_s", "_combiner")  # fmt: skip
 
     def __init__(
         self,
@@ -76,6 +84,7 @@ class BufferedHooks(UpdateRule):
         examples_bound: float | None = 1000.0,
         combine: Combination = "mean",
         trim: float = 0.2,
+        privacy: Privacy | None = None,
         train_metrics_aggr_fn: MetricsAggregator = aggregate_metricrecords,
         evaluate_metrics_aggr_fn: MetricsAggregator = aggregate_metricrecords,
     ) -> None:
@@ -91,12 +100,11 @@ class BufferedHooks(UpdateRule):
         self.min_available_nodes, self.weighted_by_key = min_available_nodes, weighted_by_key
         self.arrayrecord_key, self.configrecord_key = arrayrecord_key, configrecord_key
         UpdateGuard(update_norm_bound, examples_bound)
-        if combine not in get_args(Combination):
-            raise ValueError(f"combine must be one of {get_args(Combination)}, got {combine!r}")
-        if not 0 <= trim < 0.5:
-            raise ValueError(f"trim must be in [0, 0.5), got {trim}")
+        if privacy is not None and not self.keeps_private:
+            raise ValueError(f"{type(self).__name__} remembers updates of nodes: it has no privacy")
+        Combiner(combine, trim, privacy)
         self.update_norm_bound, self.examples_bound = update_norm_bound, examples_bound
-        self.combine, self.trim = combine, trim
+        self.combine, self.trim, self.privacy = combine, trim, privacy
         self.train_metrics_aggr_fn = train_metrics_aggr_fn
         self.evaluate_metrics_aggr_fn = evaluate_metrics_aggr_fn
         self.version = 0
@@ -106,7 +114,15 @@ class BufferedHooks(UpdateRule):
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """Make a message for every node that is idle now."""
+        """Make a message for every node that is idle now.
+
+        Raises
+        ------
+        RuntimeError
+            If a wrapper around this strategy has put its own `start` before ours.
+        """
+        if not hasattr(self, "_exchange"):
+            raise RuntimeError(_WRAPPED.format(type(self).__name__))
         messages = []
         for node_id in self.in_order(self._exchange.members.ready(self._clock.now_s())):
             if self.may_dispatch(node_id):
@@ -126,7 +142,11 @@ class BufferedHooks(UpdateRule):
         for reply in replies:
             if (accepted := self._exchange.settle(reply, now_s)) is not None:
                 self._last_update_s = now_s
+                if self.privacy is not None:  # whose share is large is not to be told
+                    alike = replace(accepted.update, num_examples=1.0)
+                    accepted = replace(accepted, update=alike)
                 if accepted.former_node_id is not None:
+                    self._combiner.renamed(accepted.former_node_id, accepted.update.node_id)
                     self.renamed(accepted.former_node_id, accepted.update.node_id)
                 self.learn(accepted, now_s)
                 self._fold(accepted.update, reply, now_s)
@@ -134,28 +154,6 @@ class BufferedHooks(UpdateRule):
         if not len(self._next) or not self.is_due(len(self._next), now_s):
             return None, None
         return self._advance()
-
-    def configure_evaluate(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        """Make messages for a share of the nodes, a different one each time."""
-        turn = server_round // self.evaluate_every - 1
-        messages = []
-        for node_id in evaluators(grid.get_node_ids(), self.fraction_evaluate, turn):
-            record = ConfigRecord({**config, SERVER_ROUND: server_round})
-            content = RecordDict({self.arrayrecord_key: arrays, self.configrecord_key: record})
-            messages.append(Message(content, node_id, MessageType.EVALUATE))
-        return messages
-
-    def aggregate_evaluate(
-        self, server_round: int, replies: Iterable[Message]
-    ) -> MetricRecord | None:
-        """Aggregate the metrics of the nodes' evaluations."""
-        replies = list(replies)
-        good = [reply.content for reply in replies if reply.has_content()]
-        if failures := len(replies) - len(good):
-            log(INFO, "\t> %d nodes failed to evaluate version %d", failures, server_round)
-        return aggregate_metrics(good, self.weighted_by_key, self.evaluate_metrics_aggr_fn)
 
     def summary(self) -> None:
         """Log the strategy's settings."""
@@ -181,8 +179,11 @@ class BufferedHooks(UpdateRule):
         self.version = 0
         self._layout, self._clock, self._timeout_s = layout, clock, timeout_s
         self._live, self._model = arrays, layout.to_vector(arrays)
-        self._next, self._clip, self._consensus = self.contributions(), NormClip(), Consensus()
-        guard = UpdateGuard(self.update_norm_bound, self.examples_bound)
+        self._combiner = Combiner(self.combine, self.trim, self.privacy)
+        self._next = self.contributions()
+        # What the guard compares with would tell about the updates: clipping takes its place.
+        bounds = (self.update_norm_bound, self.examples_bound) if not self.privacy else (None, None)
+        guard = UpdateGuard(*bounds)
         self._exchange = Exchange(layout, self.weighted_by_key, guard, self._per_node)
         self._evaluations = EvaluationRounds()
         self._started_at_s = self._last_update_s = clock.now_s()
@@ -199,9 +200,7 @@ class BufferedHooks(UpdateRule):
 
     def contributions(self) -> Contributions:
         """Return an empty buffer of the kind that `combine` asks for."""
-        num_parameters = self._layout.num_parameters
-        trimmed = TrimmedBuffer(num_parameters, self.trim)
-        return Contributions(num_parameters, trimmed if self.combine == "trimmed_mean" else None)
+        return self._combiner.contributions(self._layout.num_parameters)
 
     def _fold(self, update: Update, reply: Message, now_s: float) -> None:
         reason = self._reason_to_discard(update)
@@ -211,8 +210,7 @@ class BufferedHooks(UpdateRule):
             return
         staleness = self.version - update.base_version
         vector, weight = self.direction(update), self.weight(update, staleness)
-        if self.combine in ("clipped_mean", "consensus"):
-            vector = self._clip(vector, weight)
+        vector = self._combiner.shortened(update.node_id, vector, weight)
         self.destination(update).add(vector, weight, staleness, reply.content)
         self.folded(update, now_s)
 
@@ -221,26 +219,25 @@ class BufferedHooks(UpdateRule):
             return "yielded to its service"
         if not self.is_usable(update):
             return "came too late"
-        if self.combine == "consensus" and not self._consensus.admits(update.node_id, update.delta):
-            return "pulls against all others"
-        return None
+        return self._combiner.reason_against(update)
 
     def _advance(self) -> tuple[ArrayRecord, MetricRecord]:
         """Turn the buffer into a new version."""
         contributions, self._next = self._next, self.contributions()
+        self._combiner.complete(contributions, self.version, self._layout.num_parameters)
         with np.errstate(over="ignore"):
             model = self.step(self._model, self.drained(contributions.updates))
             live = self._layout.to_record(model)
         if np.all(np.isfinite(self._layout.to_vector(live))):
-            if self.combine == "consensus":
-                self._consensus.moved(model - self._model)
+            self._combiner.moved(model - self._model)
             self._model, self._live = model, live
         else:
             log(ERROR, "Version %d would not be finite: its updates are dropped", self.version + 1)
         self.version += 1
         self.advanced()
         self._exchange.forget_unused_models()
-        metrics = contributions.metrics(self.weighted_by_key, self.train_metrics_aggr_fn)
+        metrics = self._combiner.loss() if self.privacy else contributions.metrics(
+            self.weighted_by_key, self.train_metrics_aggr_fn)  # fmt: skip
         counts = self._exchange.events.counts
         metrics["num-failures"], metrics["num-expired"] = counts["failed"], counts["expired"]
         metrics["num-rejected"] = counts["rejected"]

@@ -44,6 +44,7 @@ class CA2FL(AsyncStrategy):
         If an option is out of range, or at the start if K exceeds the fleet.
     """
 
+    keeps_private = False
     STATE: Names = ("_cache", "_cache_sum", "_fresh")
 
     def __init__(

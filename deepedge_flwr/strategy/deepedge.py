@@ -177,7 +177,7 @@ class DeepEdge(ProfiledStrategy):
 
     def drained(self, buffer: UpdateBuffer) -> Vector:
         """Return g, and take note of how much its updates agree."""
-        if self.adaptive:
+        if self.adaptive and self.privacy is None:  # it looks at updates without noise
             self._agreement.observe(len(buffer), *buffer.squares())
         return self._bounded(buffer.take_mean())
 

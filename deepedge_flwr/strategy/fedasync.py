@@ -43,6 +43,8 @@ class FedAsync(AsyncStrategy):
         If an option is out of range or the law is unknown.
     """
 
+    keeps_private = False
+
     def __init__(
         self,
         *,

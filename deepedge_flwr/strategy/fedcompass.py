@@ -72,6 +72,7 @@ class FedCompass(AsyncStrategy):
     """
 
     pipelines = False
+    keeps_private = False
     STATE: Names = ("_compass", "_late", "_examples", "_sum_examples", "_told_about_telemetry")
 
     def __init__(

@@ -22,6 +22,8 @@ class UpdateRule(Stateful, Strategy):
     buffer_size: int | None = None
     #: Whether a node may be sent its next message before it has answered.
     pipelines = True
+    #: Whether an update is used once, as privacy has to count.
+    keeps_private = True
     _model: Vector
     _next: Contributions
     _timeout_s: float
