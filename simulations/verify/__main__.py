@@ -4,10 +4,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import demo, faults, suite
+from . import demo, deployment, faults, suite
 from .claims import print_claims, write_claims
 
-TOPICS = {"demo": demo.measure, "faults": faults.measure, "suite": suite.measure}
+TOPICS = {
+    "demo": demo.measure,
+    "deployment": deployment.measure,
+    "faults": faults.measure,
+    "suite": suite.measure,
+}
 
 
 def main() -> int:

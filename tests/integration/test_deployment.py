@@ -1,6 +1,5 @@
 """Real processes: a SuperLink, SuperNodes, certificates, signals. Loopback only; none is left."""
 
-import json
 import os
 import signal
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from deepedge_flwr.core.checkpoint import CheckpointFolder
 from deepedge_flwr.core.clock import WallClock
 from simulations.deployment.certificates import Certificates, make_certificates
 from simulations.deployment.fleet import LocalDeployment, NodeSetup
+from simulations.deployment.metrics import read_rows, wait_for_version
 
 PATIENCE_S = 240.0
 
@@ -45,16 +45,7 @@ def deployment(folder: Path, certificates: Certificates) -> Iterator[LocalDeploy
 
 
 def rows_of(path: Path, *kinds: str) -> list[dict[str, Any]]:
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [row for row in map(json.loads, lines) if row["kind"] in kinds]
-
-
-def wait_for_version(path: Path, version: int) -> None:
-    clock = WallClock()
-    until_s = clock.now_s() + PATIENCE_S
-    while not any(row["version"] >= version for row in rows_of(path, "version")):
-        assert clock.now_s() < until_s, f"no version {version} after {PATIENCE_S} s"
-        clock.sleep(0.2)
+    return [row for row in read_rows(path) if row["kind"] in kinds]
 
 
 def test_a_run_is_stopped_by_a_signal_and_goes_on(
@@ -64,7 +55,7 @@ def test_a_run_is_stopped_by_a_signal_and_goes_on(
     config = {"min-nodes": 3, "outstanding": 2, "metrics-file": str(metrics),
               "checkpoint-dir": str(state), "checkpoint-every": 1000}  # fmt: skip
     first = deployment.run({**config, "num-server-rounds": 1000})
-    wait_for_version(metrics, 2)
+    wait_for_version(metrics, 2, PATIENCE_S)
     app = deployment.server_app()
     assert app is not None
     app.send_signal(signal.SIGTERM)

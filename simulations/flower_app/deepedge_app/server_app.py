@@ -9,6 +9,8 @@ from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg, Strategy
 
 from deepedge_flwr import DeepEdge
+from deepedge_flwr.core.clock import WallClock
+from deepedge_flwr.strategy.monitor import MetricsFile
 
 from .data import load_test
 from .perceptron import accuracy, initial_weights
@@ -26,11 +28,18 @@ def main(grid: Grid, context: Context) -> None:
         test.inputs.shape[1], int(run["hidden-units"]), num_classes, int(run["seed"])
     )
 
+    strategy, path = build_strategy(run), str(run["metrics-file"])
+    # DeepEdge writes its own.
+    file = MetricsFile(path) if path and not isinstance(strategy, DeepEdge) else None
+
     def evaluate(version: int, arrays: ArrayRecord) -> MetricRecord:
         model = {name: np.asarray(array.numpy()) for name, array in arrays.items()}
-        return MetricRecord({"accuracy": accuracy(model, test)})
+        metrics = {"accuracy": accuracy(model, test)}
+        if file is not None:
+            file.show("evaluation", WallClock().epoch_s(), {"version": version, **metrics})
+        return MetricRecord({**metrics})
 
-    build_strategy(run).start(
+    strategy.start(
         grid=grid,
         initial_arrays=ArrayRecord({name: Array(values) for name, values in weights.items()}),
         num_rounds=int(run["num-server-rounds"]),
