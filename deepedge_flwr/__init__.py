@@ -1,17 +1,22 @@
 """Capacity-aware, asynchronous and latency-safe federated learning for Flower."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from .client import DeepEdgeMod, local_steps
 from .core.privacy import Privacy
-from .strategy import (
-    CA2FL,
-    AsyncStrategy,
-    DeadlineFedAvg,
-    DeepEdge,
-    FedAsync,
-    FedBuff,
-    FedCompass,
-    FedNova,
-)
+
+if TYPE_CHECKING:
+    from .strategy import (
+        CA2FL,
+        AsyncStrategy,
+        DeadlineFedAvg,
+        DeepEdge,
+        FedAsync,
+        FedBuff,
+        FedCompass,
+        FedNova,
+    )
 
 __all__ = [
     "CA2FL",
@@ -26,3 +31,14 @@ __all__ = [
     "Privacy",
     "local_steps",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the strategies when they are used.
+
+    Flower starts a client process per message, and the server's half of Flower takes it another
+    half second of CPU time.
+    """
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(".strategy", __name__), name)

@@ -7,7 +7,6 @@ from flwr.app import Message
 from flwr.common import log
 from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
-from flwr.superlink.grid import HttpGrid
 
 from ..core.clock import WallClock
 from ..records import get_plan
@@ -27,6 +26,9 @@ class ConnectedHooks(MonitoredHooks):
 
     def _connect(self, grid: Grid) -> None:
         """Find out whether the nodes are real: then replies may be on their way for long."""
+        # Here, because it imports a database that a simulation does without.
+        from flwr.superlink.grid import HttpGrid
+
         is_deployed = isinstance(grid, HttpGrid)
         self._puller = Puller(grid) if is_deployed else None
         # Flower's simulation runs a node's messages at the same time: its state would be lost.

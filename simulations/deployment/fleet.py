@@ -57,6 +57,8 @@ class LocalDeployment:
         Turns TLS and node authentication on.
     port : int | None (default: None)
         The SuperLink's port; None takes a free one.
+    simulated_nodes : int (default: 0)
+        Nodes of Flower's simulation runtime; then there are no others.
 
     Raises
     ------
@@ -71,7 +73,9 @@ class LocalDeployment:
         *,
         certificates: Certificates | None = None,
         port: int | None = None,
+        simulated_nodes: int = 0,
     ) -> None:
+        self._simulated_nodes = simulated_nodes
         self.folder, self._setups, self._certificates = folder.resolve(), nodes, certificates
         self._clock = WallClock()
         free, *self._node_ports = free_ports(1 + len(nodes))
@@ -114,6 +118,10 @@ class LocalDeployment:
             arguments += ["--ssl-ca-certfile", str(made.authority), "--ssl-certfile",
                           str(made.server), "--ssl-keyfile", str(made.server_key),
                           "--enable-supernode-auth"]  # fmt: skip
+        if self._simulated_nodes:
+            arguments.append("--simulation")
+        if listens(self.port):
+            raise DeploymentError(f"port {self.port} is taken: give another one, or none")
         self._start("superlink", ["flower-superlink", *arguments])
         self._wait_for("superlink", self.port)
         for key in made.node_keys if made is not None else ():
@@ -138,7 +146,11 @@ class LocalDeployment:
 
     def run(self, config: Config, app: Path = APP) -> int:
         """Start a run of an app and return its id."""
-        done = self.flwr("run", str(app), _NAME, "--format", "json", "--run-config", _toml(config))
+        arguments = ["run", str(app), _NAME, "--format", "json", "--run-config", _toml(config)]
+        if count := self._simulated_nodes:
+            arguments += ["--federation-config",
+                          f"num-supernodes={count} client-resources-num-cpus=1"]  # fmt: skip
+        done = self.flwr(*arguments)
         return int(json.loads(done[done.index("{") :])["run-id"])
 
     def status(self, run_id: int) -> str:

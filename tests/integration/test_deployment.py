@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from deepedge_flwr.core.checkpoint import CheckpointFolder
 from deepedge_flwr.core.clock import WallClock
 from simulations.deployment.certificates import Certificates, make_certificates
-from simulations.deployment.fleet import LocalDeployment, NodeSetup
+from simulations.deployment.fleet import DeploymentError, LocalDeployment, NodeSetup
 from simulations.deployment.metrics import read_rows, wait_for_version
 
 PATIENCE_S = 240.0
@@ -94,3 +95,25 @@ def test_keys_are_their_owner_s_alone(certificates: Certificates) -> None:
         assert os.stat(path).st_mode & 0o777 == 0o600
     with pytest.raises(ValueError, match="has certificates already"):
         make_certificates(certificates.authority.parent)
+
+
+@pytest.mark.ray
+def test_the_same_app_runs_in_flower_s_simulation_runtime(tmp_path: Path) -> None:
+    metrics = tmp_path / "metrics.jsonl"
+    with LocalDeployment(tmp_path, [], simulated_nodes=3) as running:
+        config = {"min-nodes": 3, "num-server-rounds": 4, "outstanding": 2}
+        run = running.run({**config, "metrics-file": str(metrics)})
+        assert running.wait(run, PATIENCE_S) == "finished:completed"
+    assert [row["version"] for row in rows_of(metrics, "version")] == [1, 2, 3, 4]
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        with (
+            pytest.raises(DeploymentError, match=f"port {port} is taken: give another one"),
+            LocalDeployment(tmp_path, [], port=port),
+        ):
+            pass
