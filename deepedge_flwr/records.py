@@ -83,7 +83,11 @@ def records_of(content: RecordDict, kind: type[Record]) -> list[Record]:
 
 def put_telemetry(content: RecordDict, telemetry: Telemetry) -> None:
     """Add a node's report to its reply."""
-    content[TELEMETRY] = ConfigRecord({key: getattr(telemetry, f) for f, key in _TELEMETRY.items()})
+    record = ConfigRecord({key: getattr(telemetry, f) for f, key in _TELEMETRY.items()})
+    if not telemetry.device_id:
+        # Flower's `message_size_mod` fails on an empty text, but not on one in a list.
+        record[DEVICE_ID] = [""]
+    content[TELEMETRY] = record
 
 
 def get_telemetry(content: RecordDict) -> Telemetry | None:
@@ -103,7 +107,7 @@ def get_telemetry(content: RecordDict) -> Telemetry | None:
         if type(value) not in (int, float) or not 0 <= value < np.inf:
             raise ValueError(f"telemetry {name} must be a finite number >= 0, got {value!r}")
     try:
-        return Telemetry(device_id=str(device_id), **fields)
+        return Telemetry(device_id="" if device_id == [""] else str(device_id), **fields)
     except TypeError as error:
         raise ValueError(f"telemetry has the wrong fields: {error}") from error
 

@@ -1,5 +1,6 @@
 """Plans and reports survive the way through Flower's records, and models that through a vector."""
 
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -90,6 +91,13 @@ def test_a_report_arrives_as_it_was_sent_beside_the_user_s_records() -> None:
     assert dict(get_config(content)) == {"lr": 0.1}
     # A second MetricRecord would abort stock FedAvg.
     assert list(content.metric_records) == ["metrics"]
+
+
+def test_flower_can_count_the_bytes_of_a_report_without_a_device_id() -> None:
+    content = RecordDict()
+    put_telemetry(content, replace(REPORT, device_id=""))
+    assert content.config_records[TELEMETRY].count_bytes() > 0
+    assert get_telemetry(content) == replace(REPORT, device_id="")
 
 
 def test_the_telemetry_is_never_mistaken_for_the_config() -> None:
