@@ -38,6 +38,10 @@ _PLAN = {
     "latency_budget_s": "deepedge.latency-budget-s",
 }
 _CLOSED = re.compile(r"train-window: closed for another (\d+) s")
+#: Integer arrays count things, such as the batches that a normalisation has seen. They are folded
+#: in like weights, but held this small in a vector, where they would outweigh all weights in its
+#: length and its angles. A power of two: nothing is rounded.
+_INTEGER_SCALE = 2.0**-20
 _TELEMETRY = {name: name.replace("_", "-") for name in Telemetry.__slots__}
 
 
@@ -188,7 +192,7 @@ class ModelLayout:
                 f"arrays differ from the model's: {names[0]!r} is {got.get(names[0], 'missing')}, "
                 f"must be {wanted.get(names[0], 'absent')}"
             )
-        parts = [decode_array(record[name]).ravel() for name in wanted]
+        parts = [_scaled(decode_array(record[name]).ravel()) for name in wanted]
         return np.concatenate(parts, dtype=np.float64) if parts else np.zeros(0)
 
     def to_record(self, vector: Vector) -> ArrayRecord:
@@ -198,10 +202,14 @@ class ModelLayout:
             stop = start + math.prod(shape)
             values = vector[start:stop].reshape(shape)
             if np.issubdtype(np.dtype(dtype), np.integer):
-                values = np.rint(values)
+                values = np.rint(values / _INTEGER_SCALE)
             record[name] = encode_array(values.astype(dtype))
             start = stop
         return record
+
+
+def _scaled(values: NDArray[Any]) -> NDArray[Any]:
+    return values * _INTEGER_SCALE if np.issubdtype(values.dtype, np.integer) else values
 
 
 def records_to_bytes(content: RecordDict) -> bytes:

@@ -221,8 +221,20 @@ def test_a_model_survives_being_a_vector() -> None:
 
 def test_integers_are_rounded_and_not_cut() -> None:
     layout = ModelLayout.of(model(count=np.zeros(4, np.int64)))
-    record = layout.to_record(np.array([0.6, 1.4, -0.6, 2.0]))
+    one = layout.to_vector(model(count=np.ones(4, np.int64)))
+    record = layout.to_record(one * [0.6, 1.4, -0.6, 2.0])
     assert record["count"].numpy().tolist() == [1, 1, -1, 2]
+
+
+def test_counters_do_not_outweigh_the_weights() -> None:
+    """A normalisation layer has counted 100 batches that have moved a weight by 0.1."""
+    before = model(w=np.zeros(1), num_batches_tracked=np.array(0, np.int64))
+    after = model(w=np.array([0.1]), num_batches_tracked=np.array(100, np.int64))
+    layout = ModelLayout.of(before)
+    delta = layout.to_vector(after) - layout.to_vector(before)
+    assert np.linalg.norm(delta) == pytest.approx(0.1, rel=1e-6)
+    half = layout.to_record(layout.to_vector(before) + delta / 2)
+    assert half["num_batches_tracked"].numpy() == 50
 
 
 def test_the_vector_follows_the_layout_and_not_the_reply_s_order() -> None:
