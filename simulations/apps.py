@@ -11,11 +11,10 @@ from flwr.clientapp import ClientApp
 from numpy.typing import NDArray
 
 from deepedge_flwr import DeepEdgeMod, local_steps
+from deepedge_flwr.layout import decode_array, encode_array
 from deepedge_flwr.records import (
     DISPATCH_INDEX,
     SERVER_ROUND,
-    decode_array,
-    encode_array,
     get_config,
     records_of,
 )

@@ -7,7 +7,7 @@ from flwr.app import ArrayRecord, MetricRecord
 
 from deepedge_flwr.core.aggregation import mix
 from deepedge_flwr.core.types import Vector
-from deepedge_flwr.records import ModelLayout
+from deepedge_flwr.layout import ModelLayout
 from deepedge_flwr.simulation import VirtualGrid
 
 WINDOW = 5

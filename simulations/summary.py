@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from flwr.app import ArrayRecord
 from omegaconf import DictConfig
 
-from deepedge_flwr.records import model_sha256
+from deepedge_flwr.layout import model_sha256
 from deepedge_flwr.simulation import RunLedger
 
 from .evaluator import smoothed, time_to_target_s

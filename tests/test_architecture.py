@@ -16,14 +16,15 @@ PACKAGE = "deepedge_flwr"
 # the layer "" is deepedge_flwr/__init__.py.
 LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "core": ({"core"}, {"numpy"}),
+    "layout": ({"core", "layout"}, {"numpy", "flwr"}),
     "records": ({"core", "records"}, {"numpy", "flwr"}),
     "strategy": (
-        {"core", "records", "strategy"},
+        {"core", "layout", "records", "strategy"},
         {"numpy", "flwr", "prometheus_client", "dp_accounting"},
     ),
     "client": ({"core", "records", "client"}, {"numpy", "flwr", "psutil", "threadpoolctl"}),
-    "simulation": ({"core", "records", "simulation"}, {"numpy", "flwr"}),
-    "": ({"", "core", "records", "strategy", "client", "simulation"}, set()),
+    "simulation": ({"core", "layout", "records", "simulation"}, {"numpy", "flwr"}),
+    "": ({"", "core", "layout", "records", "strategy", "client", "simulation"}, set()),
 }
 # standard module -> (packages where it is reserved, modules that may import it all the same)
 RESERVED: dict[str, tuple[set[str], set[str]]] = {

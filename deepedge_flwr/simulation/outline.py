@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from flwr.app import Array, ArrayRecord, RecordDict
 
-from ..records import encode_array, records_from_bytes, records_to_bytes
+from ..layout import encode_array
+from ..records import records_from_bytes, records_to_bytes
 
 #: (name, records as bytes or the layout of a model) for every record.
 Outline = list[tuple[str, bytes | list[tuple[Any, ...]]]]

@@ -6,7 +6,8 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from numpy.typing import NDArray
 
-from ..records import TELEMETRY, decode_array, encode_array, records_of
+from ..layout import decode_array, encode_array
+from ..records import TELEMETRY, records_of
 
 Values = NDArray[np.float64]
 Corruption = Callable[[RecordDict], None]

@@ -17,7 +17,7 @@ from flwr.serverapp.strategy import Result
 from flwr.serverapp.strategy.strategy_utils import log_strategy_start_info
 
 from ..core.clock import Clock, WallClock
-from ..records import ModelLayout
+from ..layout import ModelLayout
 from .connected import ConnectedHooks
 from .stop import StopSignals
 

@@ -15,7 +15,8 @@ from ..core.guard import UpdateGuard
 from ..core.privacy import Privacy
 from ..core.state import Names, State
 from ..core.types import Update
-from ..records import SERVER_ROUND, ModelLayout, put_plan
+from ..layout import ModelLayout
+from ..records import SERVER_ROUND, put_plan
 from .combining import Combination, Combiner
 from .contributions import Contributions
 from .evaluation import EvaluationRounds

@@ -14,7 +14,7 @@ from flwr.common import log
 from ..core.clock import Clock
 from ..core.state import Names
 from ..core.types import Update, Vector
-from ..records import ModelLayout
+from ..layout import ModelLayout
 from .async_strategy import AsyncStrategy
 from .options import require_count, require_positive
 

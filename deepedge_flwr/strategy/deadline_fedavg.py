@@ -15,7 +15,7 @@ from flwr.serverapp import Grid
 
 from ..core.clock import Clock
 from ..core.state import Names
-from ..records import ModelLayout
+from ..layout import ModelLayout
 from .exchange import Accepted
 from .options import auto, require_positive
 from .synchronous import SynchronousStrategy

@@ -18,7 +18,7 @@ from ..core.fleet import FleetOptions
 from ..core.state import Names
 from ..core.types import TrainPlan, Update, Vector
 from ..core.weighting import Weighting
-from ..records import ModelLayout
+from ..layout import ModelLayout
 from .options import auto, require_count, require_positive
 from .profiled import ProfiledStrategy
 

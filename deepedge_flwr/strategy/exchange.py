@@ -9,9 +9,9 @@ from ..core.guard import UpdateGuard
 from ..core.in_flight import InFlight
 from ..core.state import Names, State, Stateful
 from ..core.types import Dispatch, Telemetry, Update
+from ..layout import ModelLayout
 from ..records import (
     DISPATCH_INDEX,
-    ModelLayout,
     closed_for_s,
     get_config,
     get_plan,

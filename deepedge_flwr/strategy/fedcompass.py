@@ -16,7 +16,7 @@ from ..core.compass import Arrival, Compass, CompassOptions
 from ..core.staleness import polynomial
 from ..core.state import Names, State
 from ..core.types import TrainPlan, Update, Vector
-from ..records import ModelLayout
+from ..layout import ModelLayout
 from .async_strategy import AsyncStrategy
 from .contributions import Contributions
 from .exchange import Accepted

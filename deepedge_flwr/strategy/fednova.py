@@ -13,7 +13,7 @@ from ..core.clock import Clock
 from ..core.fleet import FleetOptions
 from ..core.state import Names
 from ..core.types import TrainPlan, Update, Vector
-from ..records import ModelLayout
+from ..layout import ModelLayout
 from .options import auto, require_count, require_positive
 from .profiled import ProfiledStrategy
 from .synchronous import SynchronousStrategy

@@ -9,7 +9,7 @@ from ..core.clock import Clock
 from ..core.fleet import FleetEstimate, FleetOptions
 from ..core.state import Names
 from ..core.types import TrainPlan
-from ..records import ModelLayout
+from ..layout import ModelLayout
 from .async_strategy import AsyncStrategy
 from .exchange import Accepted
 

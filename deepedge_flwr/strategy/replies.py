@@ -6,7 +6,8 @@ import numpy as np
 from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
 
 from ..core.types import Dispatch, Telemetry, Update, Vector
-from ..records import ModelLayout, get_telemetry, records_of
+from ..layout import ModelLayout
+from ..records import get_telemetry, records_of
 
 
 class BadReply(Exception):

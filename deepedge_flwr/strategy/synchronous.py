@@ -5,7 +5,7 @@ from flwr.app import ArrayRecord
 from ..core.clock import Clock
 from ..core.state import Names
 from ..core.types import Update, Vector
-from ..records import ModelLayout
+from ..layout import ModelLayout
 from .async_strategy import AsyncStrategy
 
 

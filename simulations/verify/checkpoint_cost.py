@@ -16,7 +16,8 @@ from deepedge_flwr import FedBuff
 from deepedge_flwr.core.checkpoint import CheckpointFolder
 from deepedge_flwr.core.clock import WallClock
 from deepedge_flwr.core.state import pack
-from deepedge_flwr.records import ModelLayout, records_of
+from deepedge_flwr.layout import ModelLayout
+from deepedge_flwr.records import records_of
 from deepedge_flwr.simulation import InProcessGrid
 
 

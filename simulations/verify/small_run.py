@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 import deepedge_flwr
 from deepedge_flwr import DeepEdgeMod, local_steps
-from deepedge_flwr.records import DISPATCH_INDEX, get_config, model_sha256, records_of
+from deepedge_flwr.layout import model_sha256
+from deepedge_flwr.records import DISPATCH_INDEX, get_config, records_of
 from deepedge_flwr.simulation import (
     NO_FAULTS,
     FaultPlan,

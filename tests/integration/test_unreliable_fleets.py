@@ -10,7 +10,7 @@ import pytest
 from flwr.serverapp.strategy import FedAvg, Strategy
 
 from deepedge_flwr import CA2FL, DeadlineFedAvg, DeepEdge, FedAsync, FedBuff, FedNova
-from deepedge_flwr.records import model_sha256
+from deepedge_flwr.layout import model_sha256
 from deepedge_flwr.simulation import (
     Fault,
     FaultPlan,

@@ -13,7 +13,8 @@ from deepedge_flwr import DeepEdge, DeepEdgeMod, local_steps
 from deepedge_flwr.core.gate import Gate
 from deepedge_flwr.core.local_run import LocalRun
 from deepedge_flwr.core.types import Telemetry
-from deepedge_flwr.records import count_bytes, get_plan, get_telemetry, model_sha256
+from deepedge_flwr.layout import model_sha256
+from deepedge_flwr.records import count_bytes, get_plan, get_telemetry
 from deepedge_flwr.simulation import (
     DeviceSpec,
     Fleet,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flwr.app import ArrayRecord
 
-from deepedge_flwr.records import model_sha256
+from deepedge_flwr.layout import model_sha256
 from deepedge_flwr.simulation import RunLedger
 from simulations.configuration import compose_config
 from simulations.summary import Summary, summarise, task_name

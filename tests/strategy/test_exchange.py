@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from flwr.app import ConfigRecord, Error, Message, MetricRecord, RecordDict
 
-from deepedge_flwr.records import ModelLayout, put_plan
+from deepedge_flwr.layout import ModelLayout
+from deepedge_flwr.records import put_plan
 from deepedge_flwr.simulation import InProcessGrid
 from deepedge_flwr.strategy.exchange import Exchange
 from tests.numpy_app import arrays, follow_target

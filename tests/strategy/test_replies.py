@@ -4,7 +4,8 @@ import pytest
 from flwr.app import ConfigRecord, Error, Message, MetricRecord, RecordDict
 
 from deepedge_flwr.core.types import Dispatch, Telemetry, TrainPlan
-from deepedge_flwr.records import ModelLayout, put_telemetry
+from deepedge_flwr.layout import ModelLayout
+from deepedge_flwr.records import put_telemetry
 from deepedge_flwr.simulation import InProcessGrid
 from deepedge_flwr.strategy.replies import BadReply, read_update
 from tests.numpy_app import arrays, follow_target

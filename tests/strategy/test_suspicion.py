@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from flwr.proto.node_pb2 import NodeInfo
 
 from deepedge_flwr.core.types import Dispatch
-from deepedge_flwr.records import ModelLayout
+from deepedge_flwr.layout import ModelLayout
 from deepedge_flwr.strategy.exchange import Exchange
 from deepedge_flwr.strategy.suspicion import suspects
 
