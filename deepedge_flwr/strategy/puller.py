@@ -35,14 +35,12 @@ class Puller:
         held = frozenset[str]().union(*self._calls.values())
         wanted = [message_id for message_id in message_ids if message_id not in held]
         num_calls = min(self._num_calls, _MAX_CALLS - len(self._calls))
-        for start in range(num_calls):
-            if part := wanted[start::num_calls]:
-                self._calls[self._threads.submit(self._pull, part)] = frozenset(part)
-        done, late = wait(self._calls, timeout=self._grace_s)
-        if late:
+        parts = [part for start in range(num_calls) if (part := wanted[start::num_calls])]
+        begun = {self._threads.submit(self._pull, part): frozenset(part) for part in parts}
+        self._calls.update(begun)
+        if wait(begun, timeout=self._grace_s).not_done:
             self._num_calls = min(_MAX_CALLS, 2 * self._num_calls)
-        # In the order of the calls: the set that `wait` returns has none.
-        finished = [call for call in self._calls if call in done]
+        finished = [call for call in self._calls if call.done()]
         for call in finished:
             del self._calls[call]
         return [reply for call in finished for reply in call.result()]
