@@ -9,8 +9,9 @@ from rich.console import Console
 from deepedge_flwr.core.clock import WallClock
 
 from .certificates import make_certificates
-from .fleet import DeploymentError, LocalDeployment, NodeSetup
+from .fleet import LocalDeployment, NodeSetup
 from .metrics import read_rows
+from .processes import DeploymentError
 
 
 def main() -> int:

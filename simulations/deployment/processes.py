@@ -1,12 +1,27 @@
 """Processes of the operating system: families of them, their ports, their end."""
 
 import contextlib
+import shutil
 import signal
 import socket
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import psutil
+
+
+class DeploymentError(RuntimeError):
+    """A process of Flower's did not do what it was started for; the text has its last words."""
+
+
+def executable(name: str) -> str:
+    """Return the path of a command, of this environment if it has it."""
+    found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
+    if found is None:
+        raise DeploymentError(f"{name} is not installed: pip install flwr")
+    return found
 
 
 def free_ports(count: int) -> list[int]:

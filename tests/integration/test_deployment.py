@@ -13,8 +13,9 @@ import pytest
 from deepedge_flwr.core.checkpoint import CheckpointFolder
 from deepedge_flwr.core.clock import WallClock
 from simulations.deployment.certificates import Certificates, make_certificates
-from simulations.deployment.fleet import DeploymentError, LocalDeployment, NodeSetup
+from simulations.deployment.fleet import LocalDeployment, NodeSetup
 from simulations.deployment.metrics import read_rows, wait_for_version
+from simulations.deployment.processes import DeploymentError
 
 PATIENCE_S = 240.0
 
