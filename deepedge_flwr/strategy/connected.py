@@ -9,6 +9,7 @@ from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 
 from ..core.clock import WallClock
+from ..core.types import TrainPlan
 from ..records import get_plan
 from .monitored import MonitoredHooks
 from .puller import Puller
@@ -16,12 +17,14 @@ from .stop import StopSignals
 from .suspicion import suspects
 
 _MEMBERSHIP_S = 5.0  # how often a real grid is asked which nodes are connected
+_LEAST_PATIENCE_S = 60.0  # how long Flower itself takes to tell that a node or its app has died
 
 
 class ConnectedHooks(MonitoredHooks):
     """What the event loop asks of a grid."""
 
     _puller: Puller | None = None
+    _is_deployed = False
     _stop: StopSignals
 
     def _connect(self, grid: Grid) -> None:
@@ -29,10 +32,10 @@ class ConnectedHooks(MonitoredHooks):
         # Here, because it imports a database that a simulation does without.
         from flwr.superlink.grid import HttpGrid
 
-        is_deployed = isinstance(grid, HttpGrid)
-        self._puller = Puller(grid) if is_deployed else None
+        self._is_deployed = isinstance(grid, HttpGrid)
+        self._puller = Puller(grid) if self._is_deployed else None
         # Flower's simulation runs a node's messages at the same time: its state would be lost.
-        self._per_node = self.outstanding if is_deployed else 1
+        self._per_node = self.outstanding if self._is_deployed else 1
         if self.outstanding > self._per_node:
             log(INFO, "outstanding=%d is for deployments: 1 here", self.outstanding)
 
@@ -74,10 +77,16 @@ class ConnectedHooks(MonitoredHooks):
             accepted = list(grid.push_messages([message]))
             node_id, now_s = message.metadata.dst_node_id, self._clock.now_s()
             if message.metadata.message_id and message.metadata.message_id in accepted:
-                timeout_s = self.reply_timeout_s(node_id, get_plan(message.content))
+                timeout_s = self._patience_with_s(node_id, get_plan(message.content))
                 self._exchange.sent(message, self._live, self.version, now_s, timeout_s)
             else:
                 self._exchange.failed(node_id, "the grid rejected the message", now_s)
+
+    def _patience_with_s(self, node_id: int, plan: TrainPlan | None) -> float:
+        """Return how long to wait for a reply; a real node may just have a lot to do."""
+        expected_s = self.reply_timeout_s(node_id, plan)
+        least_s = min(_LEAST_PATIENCE_S, self._timeout_s) if self._is_deployed else 0.0
+        return max(expected_s, least_s)
 
     def _pull(self, grid: Grid) -> list[Message]:
         """Return the replies that have arrived."""

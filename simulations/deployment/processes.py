@@ -35,6 +35,8 @@ def free_ports(count: int) -> list[int]:
 
 def listens(port: int) -> bool:
     """Return whether somebody listens on a port of the loopback interface."""
+    if not 0 < port < 65536:
+        raise ValueError(f"port must be from 1 to 65535, got {port}")
     with socket.socket() as client:
         client.settimeout(1.0)
         return client.connect_ex(("127.0.0.1", port)) == 0

@@ -35,6 +35,7 @@ GIVEN = {
     "_per_node",
     "_monitors",
     "_puller",
+    "_is_deployed",
     "_arrival",
     "_law",
 }
