@@ -13,6 +13,7 @@ from ..core.gate import Gate
 from ..core.local_run import LocalRun
 from ..records import closed_error, get_plan, is_train, put_telemetry
 from .device import LocalDevice, Probe
+from .isolation import is_client_process, isolate
 from .policy import NodePolicy
 from .session import session
 from .threads import limited_threads
@@ -64,6 +65,8 @@ class DeepEdgeMod:
             if (opens_in_s := self._opens_in_s(policy)) > 0:
                 return Message(closed_error(opens_in_s), reply_to=message)
             device = LocalDevice(policy.probe or self._probe)
+            if is_client_process() if policy.isolation is None else policy.isolation:
+                isolate()
         with limited_threads(policy.max_threads):
             return self._train(message, context, call_next, policy, device)
 

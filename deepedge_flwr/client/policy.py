@@ -14,6 +14,7 @@ LATENCY_PROBE = "latency-probe"
 TRAIN_WINDOW = "train-window"
 MAX_THREADS = "max-threads"
 MAX_DUTY = "max-duty"
+ISOLATION = "isolation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,8 @@ class NodePolicy:
         `max-threads`: threads of numerical libraries while it trains.
     max_duty : float | None
         `max-duty`: largest share of the time of a job that is computation, in (0, 1].
+    isolation : bool | None
+        `isolation`: "on" or "off"; unless it is given, on in Flower's client processes.
     """
 
     device_id: str | None = None
@@ -42,6 +45,7 @@ class NodePolicy:
     train_window: TrainWindow | None = None
     max_threads: int | None = None
     max_duty: float | None = None
+    isolation: bool | None = None
 
     @classmethod
     def of(cls, node_config: Mapping[str, Any]) -> "NodePolicy":
@@ -69,6 +73,7 @@ class NodePolicy:
             train_window=read(TRAIN_WINDOW, lambda value: TrainWindow.parse(str(value))),
             max_threads=read(MAX_THREADS, _count),
             max_duty=read(MAX_DUTY, _share),
+            isolation=read(ISOLATION, _switch),
         )
 
 
@@ -88,6 +93,12 @@ def _share(value: Any) -> float:
     if isinstance(value, bool | str) or not 0 < value <= 1:
         raise ValueError(f"must be a number in (0, 1], got {value!r}")
     return float(value)
+
+
+def _switch(value: Any) -> bool:
+    if value not in ("on", "off"):
+        raise ValueError(f"must be 'on' or 'off', got {value!r}")
+    return bool(value == "on")
 
 
 def _load_probe(value: Any) -> Probe:

@@ -24,6 +24,7 @@ def test_all_of_it() -> None:
         "train-window": "22:00-06:00",
         "max-threads": 2,
         "max-duty": 0.5,
+        "isolation": "off",
         "partition-id": 3,
     }
     policy = NodePolicy.of(config)
@@ -35,6 +36,7 @@ def test_all_of_it() -> None:
         train_window=TrainWindow(((22 * 3600, 6 * 3600),)),
         max_threads=2,
         max_duty=0.5,
+        isolation=False,
     )
 
 
@@ -55,6 +57,7 @@ def test_nothing_of_it() -> None:
         ("max-threads", 1.5, "must be an integer >= 1, got 1.5"),
         ("max-threads", True, "must be an integer >= 1, got True"),
         ("max-duty", 0.0, r"must be a number in \(0, 1\], got 0.0"),
+        ("isolation", "idle", "must be 'on' or 'off', got 'idle'"),
         ("max-duty", 50, r"must be a number in \(0, 1\], got 50"),
     ],
 )

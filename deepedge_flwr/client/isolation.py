@@ -1,0 +1,87 @@
+"""Training that the operating system runs only when nobody else needs the processor."""
+
+import contextlib
+import functools
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from logging import INFO
+from pathlib import Path
+
+import psutil
+from flwr.common import log
+
+_LOWEST_NICENESS = 19
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """What was done for the other work on the device.
+
+    Attributes
+    ----------
+    applied, refused : tuple[str, ...]
+        Mechanisms, in words; those refused with the reason.
+    """
+
+    applied: tuple[str, ...]
+    refused: tuple[str, ...]
+
+
+def is_client_process() -> bool:
+    """Return whether this process is one of Flower's that works on one message and ends."""
+    return Path(sys.argv[0]).stem == "flwr-clientapp"
+
+
+@functools.cache
+def isolate() -> Isolation:
+    """Put this process behind all others, each mechanism on its own, and log what has worked.
+
+    - every thread is of the class SCHED_IDLE, and so is every thread that they start: those of
+      OpenMP, BLAS and torch, too;
+    - the session's group of processes (autogroup) has niceness 19: without that Linux shares the
+      processor between sessions first, and a service in another one would not be preferred;
+    - the disk is used when nobody else does;
+    - where there are no such classes, the process has the lowest priority there is.
+
+    It needs no privilege. It cannot be undone without one: it is for processes that train and then
+    end, as Flower's client processes do, and never for one that does other work.
+    """
+    mechanisms: list[tuple[str, Callable[[], None]]] = [
+        ("SCHED_IDLE for all threads", _idle_class),
+        ("autogroup niceness 19", _autogroup),
+        ("idle I/O class", _idle_io),
+    ]
+    if not sys.platform.startswith("linux"):
+        mechanisms = [("lowest priority", _lowest_priority)]
+    applied, refused = [], []
+    for name, apply in mechanisms:
+        try:
+            apply()
+            applied.append(name)
+        except (OSError, psutil.Error, AttributeError) as error:
+            refused.append(f"{name} ({error})")
+    log(INFO, "Isolation of training: %s; not applied: %s",
+        ", ".join(applied) or "none", ", ".join(refused) or "none")  # fmt: skip
+    return Isolation(tuple(applied), tuple(refused))
+
+
+def _idle_class() -> None:
+    for thread in os.listdir("/proc/self/task"):
+        # One that has ended meanwhile needs nothing.
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setscheduler(int(thread), os.SCHED_IDLE, os.sched_param(0))
+
+
+def _autogroup() -> None:
+    Path("/proc/self/autogroup").write_text(str(_LOWEST_NICENESS), encoding="ascii")
+
+
+def _idle_io() -> None:
+    psutil.Process().ionice(psutil.IOPRIO_CLASS_IDLE)
+
+
+def _lowest_priority() -> None:
+    lowest = getattr(psutil, "IDLE_PRIORITY_CLASS", _LOWEST_NICENESS)
+    psutil.Process().nice(lowest)

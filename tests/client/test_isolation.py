@@ -1,0 +1,108 @@
+"""A process that trains steps back, with all its threads; tried in processes of their own."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux has these classes")
+
+REPORT = """
+import json, os, threading
+from pathlib import Path
+from deepedge_flwr.client.isolation import isolate
+
+go_on = threading.Event()
+before = threading.Thread(target=go_on.wait)
+before.start()
+found = isolate()
+after = threading.Thread(target=go_on.wait)
+after.start()
+classes = [os.sched_getscheduler(int(t)) for t in os.listdir("/proc/self/task")]
+go_on.set()
+group = Path("/proc/self/autogroup")
+print(json.dumps({"classes": classes, "applied": found.applied, "refused": found.refused,
+                  "group": group.read_text() if group.exists() else ""}))
+"""
+
+
+def run(code: str) -> Any:
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        start_new_session=True,  # its autogroup is not that of the tests
+    )
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+@linux
+def test_all_threads_are_idle_those_that_come_later_too() -> None:
+    import os
+
+    found = run(REPORT)
+    assert len(found["classes"]) >= 3
+    assert set(found["classes"]) == {os.SCHED_IDLE}
+    assert "SCHED_IDLE for all threads" in found["applied"]
+
+
+@linux
+def test_its_session_steps_behind_other_sessions() -> None:
+    found = run(REPORT)
+    if not found["group"]:
+        pytest.skip("this kernel has no autogroup")
+    assert found["group"].strip().endswith("nice 19")
+    assert "autogroup niceness 19" in found["applied"]
+
+
+@linux
+def test_what_is_refused_is_told_and_the_rest_applied() -> None:
+    code = "import os\ndef refuse(*_):\n    raise PermissionError('not here')\n"
+    code += "os.sched_setscheduler = refuse\n" + REPORT
+    found = run(code)
+    assert found["refused"] == ["SCHED_IDLE for all threads (not here)"]
+    assert "idle I/O class" in found["applied"]
+
+
+def test_other_systems_have_a_lowest_priority() -> None:
+    code = "import json, psutil, sys\nfrom deepedge_flwr.client.isolation import isolate\n"
+    code += "sys.platform = 'other'\nfound = isolate()\n"
+    code += "print(json.dumps([found.applied, psutil.Process().nice()]))\n"
+    assert run(code) == [["lowest priority"], 19]
+
+
+MOD = """
+import json, os, sys
+sys.argv = ["/bin/{command}"]
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+from deepedge_flwr import DeepEdgeMod
+from deepedge_flwr.simulation import InProcessGrid
+
+InProcessGrid(ClientApp(), 1)
+content = RecordDict({{"arrays": ArrayRecord({{"w": Array(np.zeros(1))}})}})
+context = Context(1, 1, {config}, RecordDict(), {{}})
+DeepEdgeMod()(Message(content, 1, "{kind}"), context, lambda m, c: Message(m.content, reply_to=m))
+print(json.dumps(os.sched_getscheduler(0) == os.SCHED_IDLE))
+"""
+
+
+@linux
+@pytest.mark.parametrize(
+    ("command", "config", "kind", "is_isolated"),
+    [
+        ("flwr-clientapp", {}, "train", True),
+        ("flwr-clientapp", {}, "evaluate", False),
+        ("flwr-clientapp", {"isolation": "off"}, "train", False),
+        ("python", {}, "train", False),
+        ("python", {"isolation": "on"}, "train", True),
+    ],
+)
+def test_it_is_for_client_processes_that_train_unless_the_owner_says_otherwise(
+    command: str, config: dict[str, str], kind: str, is_isolated: bool
+) -> None:
+    assert run(MOD.format(command=command, config=config, kind=kind)) is is_isolated
