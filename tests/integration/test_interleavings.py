@@ -93,6 +93,9 @@ class Fleet:
     def now_s(self) -> float:
         return self._now_s
 
+    def stir(self) -> None:
+        """Whoever waits is told."""
+
     def wait(self, timeout_s: float) -> None:
         assert timeout_s < 1e6, "somebody waits for ever"
         if self._actions:
