@@ -36,7 +36,7 @@ def read_update(
     ------
     BadReply
         If it carries an error, no single ArrayRecord like the model, a value that is not finite,
-        no positive weight, or telemetry that breaks the plan.
+        no positive weight in a single MetricRecord, or telemetry that breaks the plan.
     """
     if reply.has_error():
         raise BadReply(f"error {reply.error.code}: {_last_line(reply.error.reason)}")
@@ -72,6 +72,8 @@ def _only_arrays(content: RecordDict) -> ArrayRecord:
 
 def _weight(content: RecordDict, key: str) -> float:
     metrics = records_of(content, MetricRecord)
+    if len(metrics) > 1:  # Flower adds up their values, and its own strategies end the run
+        raise BadReply(f"the reply has {len(metrics)} MetricRecords, it must have at most one")
     value = next((record[key] for record in metrics if key in record), None)
     if value is None:
         raise BadReply(f"the reply's metrics lack {key!r}, the weight of the node's update")
