@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -30,7 +30,7 @@ class Privacy:
     clip_norm: float
     noise_multiplier: float
     delta: float = 1e-5
-    seed: int | None = None
+    seed: int | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 < self.clip_norm < math.inf:
