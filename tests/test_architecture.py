@@ -32,7 +32,11 @@ RESERVED: dict[str, tuple[set[str], set[str]]] = {
     "random": ({PACKAGE}, set()),
     "threading": (
         {PACKAGE},
-        {"deepedge_flwr.strategy.checkpoint_writer", "deepedge_flwr.strategy.stop"},
+        {
+            "deepedge_flwr.strategy.checkpoint_writer",
+            "deepedge_flwr.strategy.stop",
+            "deepedge_flwr.client.isolation",
+        },
     ),
     "pickle": ({PACKAGE}, {"deepedge_flwr.simulation.trace_file"}),
 }

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import os
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from logging import INFO
@@ -38,8 +39,9 @@ def is_client_process() -> bool:
 def isolate() -> Isolation:
     """Put this process behind all others, each mechanism on its own, and log what has worked.
 
-    - every thread is of the class SCHED_IDLE, and so is every thread that they start: those of
-      OpenMP, BLAS and torch, too;
+    - every thread that computes is of the class SCHED_IDLE, and so is every thread that it starts:
+      those of OpenMP, BLAS and torch, too. Flower's own threads are not: without its heartbeats a
+      job that a busy device makes wait would be taken for dead;
     - the session's group of processes (autogroup) has niceness 19: without that Linux shares the
       processor between sessions first, and a service in another one would not be preferred;
     - the disk is used when nobody else does;
@@ -49,7 +51,7 @@ def isolate() -> Isolation:
     end, as Flower's client processes do, and never for one that does other work.
     """
     mechanisms: list[tuple[str, Callable[[], None]]] = [
-        ("SCHED_IDLE for all threads", _idle_class),
+        ("SCHED_IDLE for threads that compute", _idle_class),
         ("autogroup niceness 19", _autogroup),
         ("idle I/O class", _idle_io),
     ]
@@ -68,10 +70,12 @@ def isolate() -> Isolation:
 
 
 def _idle_class() -> None:
-    for thread in os.listdir("/proc/self/task"):
+    # Threads of numerical libraries are not Python's; the app's own ones are started by this one.
+    others = {t.native_id for t in threading.enumerate()} - {threading.get_native_id()}
+    for thread in {int(name) for name in os.listdir("/proc/self/task")} - others:
         # One that has ended meanwhile needs nothing.
         with contextlib.suppress(ProcessLookupError):
-            os.sched_setscheduler(int(thread), os.SCHED_IDLE, os.sched_param(0))
+            os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _autogroup() -> None:

@@ -112,6 +112,8 @@ def pack(state: State) -> Packed:
 def unpack(data: bytes) -> State:
     """Return the state that bytes hold; its arrays are copies, and writable.
 
+    An object whose class has not been imported comes back as a dictionary of its fields.
+
     Raises
     ------
     Damaged
@@ -198,5 +200,6 @@ def _decode(value: Any, blobs: list[Any]) -> Any:
         return {_decode(v, blobs) for v in content}
     if kind == "$object":
         name, stored = content
-        return _storable[name](**{f: _decode(v, blobs) for f, v in stored.items()})
+        # Who only looks at a checkpoint need not have imported every class that is in it.
+        return _storable.get(name, dict)(**{f: _decode(v, blobs) for f, v in stored.items()})
     return {k: _decode(v, blobs) for k, v in value.items()}

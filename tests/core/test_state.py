@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deepedge_flwr.core import state
 from deepedge_flwr.core.state import Damaged, Names, Stateful, pack, storable, unpack
 from deepedge_flwr.core.types import DeviceProfile
 
@@ -138,6 +139,14 @@ def test_parts_and_base_classes_belong_to_a_state() -> None:
     other.restore(state)
     assert other.part is part
     assert (other._a, part._a, other._b) == (1, 2, [3])
+
+
+def test_an_object_of_a_class_that_is_not_there_is_a_dictionary(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = stored({"profile": DeviceProfile(node_id=3)})
+    monkeypatch.delitem(state._storable, "DeviceProfile")
+    assert unpack(data)["profile"]["node_id"] == 3
 
 
 def test_a_class_can_be_made_storable() -> None:

@@ -33,11 +33,13 @@ def certificates(folder: Path) -> Certificates:
 @pytest.fixture(scope="module")
 def deployment(folder: Path, certificates: Certificates) -> Iterator[LocalDeployment]:
     """Two nodes with keys; the third one's owner has made a mistake."""
+    # Without isolation: other work on a machine that runs tests would stop the training.
+    common = {"num-partitions": 2, "isolation": "off"}
     setups = [
-        NodeSetup(config={"partition-id": 0, "num-partitions": 2, "device-id": "press-1"}),
-        NodeSetup(config={"partition-id": 1, "num-partitions": 2, "device-id": "press-2",
+        NodeSetup(config={"partition-id": 0, "device-id": "press-1", **common}),
+        NodeSetup(config={"partition-id": 1, "device-id": "press-2", **common,
                           "max-threads": 1, "max-duty": 0.9}),
-        NodeSetup(config={"partition-id": 1, "num-partitions": 2, "train-window": "night"}),
+        NodeSetup(config={"partition-id": 1, "train-window": "night", **common}),
     ]  # fmt: skip
     mine = psutil.Process()
     before = set(mine.children(recursive=True))
