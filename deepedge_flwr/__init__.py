@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from .client import DeepEdgeMod, local_steps
+from .client import DeepEdgeMod, local_steps, micro_batches
 from .core.privacy import Privacy
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ __all__ = [
     "FedNova",
     "Privacy",
     "local_steps",
+    "micro_batches",
 ]
 
 

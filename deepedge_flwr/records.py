@@ -31,9 +31,13 @@ _PLAN = {
     "model_version": "deepedge.model-version",
     "deadline_s": "deepedge.deadline-s",
     "latency_budget_s": "deepedge.latency-budget-s",
+    "latency_quantile": "deepedge.latency-quantile",
 }
+_GATE, _MEMORY = "deepedge.gate", "memory"
 _CLOSED = re.compile(r"train-window: closed for another (\d+) s")
 _TELEMETRY = {name: name.replace("_", "-") for name in Telemetry.__slots__}
+#: Sent if there is something to say; a server believes so many characters of it.
+_REMARKS = {"trouble": 300, "isolation": 100}
 
 
 def put_plan(config: ConfigRecord, plan: TrainPlan | None, dispatch_index: int) -> ConfigRecord:
@@ -78,7 +82,8 @@ def records_of(content: RecordDict, kind: type[Record]) -> list[Record]:
 
 def put_telemetry(content: RecordDict, telemetry: Telemetry) -> None:
     """Add a node's report to its reply."""
-    record = ConfigRecord({key: getattr(telemetry, f) for f, key in _TELEMETRY.items()})
+    said = {key: getattr(telemetry, f) for f, key in _TELEMETRY.items()}
+    record = ConfigRecord({k: v for k, v in said.items() if k not in _REMARKS or v})
     if not telemetry.device_id:
         # Flower's `message_size_mod` fails on an empty text, but not on one in a list.
         record[DEVICE_ID] = [""]
@@ -98,13 +103,31 @@ def get_telemetry(content: RecordDict) -> Telemetry | None:
         return None
     fields: dict[str, Any] = {key.replace("-", "_"): value for key, value in record.items()}
     device_id = fields.pop("device_id", "")
+    remarks: dict[str, Any] = {
+        name: " ".join(str(fields.pop(name, ""))[:length].split())  # for a line of the log
+        for name, length in _REMARKS.items()
+    }
     for name, value in fields.items():
         if type(value) not in (int, float) or not 0 <= value < np.inf:
             raise ValueError(f"telemetry {name} must be a finite number >= 0, got {value!r}")
     try:
-        return Telemetry(device_id="" if device_id == [""] else str(device_id), **fields)
+        name = "" if device_id == [""] else str(device_id)
+        return Telemetry(device_id=name, **remarks, **fields)
     except TypeError as error:
         raise ValueError(f"telemetry has the wrong fields: {error}") from error
+
+
+def get_gate_memory(state: RecordDict) -> list[float]:
+    """Return what a node's last gate left in its `Context.state`; empty if nothing."""
+    record = state.get(_GATE)
+    memory = record.get(_MEMORY) if isinstance(record, ConfigRecord) else None
+    return [float(value) for value in memory] if isinstance(memory, list) else []
+
+
+def put_gate_memory(state: RecordDict, memory: list[float]) -> None:
+    """Leave it there for the gate of the node's next message."""
+    if memory:
+        state[_GATE] = ConfigRecord({_MEMORY: memory})
 
 
 def closed_error(opens_in_s: float) -> Error:

@@ -22,13 +22,25 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         {"core", "layout", "records", "strategy"},
         {"numpy", "flwr", "prometheus_client", "dp_accounting"},
     ),
-    "client": ({"core", "records", "client"}, {"numpy", "flwr", "psutil", "threadpoolctl"}),
+    "client": (
+        {"core", "records", "client"},
+        {"numpy", "flwr", "psutil", "threadpoolctl", "prometheus_client"},
+    ),
     "simulation": ({"core", "layout", "records", "simulation"}, {"numpy", "flwr"}),
     "": ({"", "core", "layout", "records", "strategy", "client", "simulation"}, set()),
 }
 # standard module -> (packages where it is reserved, modules that may import it all the same)
 RESERVED: dict[str, tuple[set[str], set[str]]] = {
-    "time": ({PACKAGE, "simulations"}, {"deepedge_flwr.core.clock"}),
+    "time": (
+        {PACKAGE, "simulations"},
+        {
+            "deepedge_flwr.core.clock",
+            # Programs of their own, in which nothing else of ours runs.
+            "deepedge_flwr.client.probes.sampler",
+            "simulations.colocation.service",
+            "simulations.colocation.trainer",
+        },
+    ),
     "random": ({PACKAGE}, set()),
     "threading": (
         {PACKAGE},

@@ -16,9 +16,11 @@ from deepedge_flwr.records import (
     TELEMETRY,
     count_bytes,
     get_config,
+    get_gate_memory,
     get_plan,
     get_telemetry,
     is_train,
+    put_gate_memory,
     put_plan,
     put_telemetry,
     records_of,
@@ -170,6 +172,27 @@ def test_the_simulator_s_own_key_costs_nothing() -> None:
     content = RecordDict({"config": ConfigRecord({"lr": 0.1, SIMULATED_DEVICE: "x" * 1000})})
     assert count_bytes(content) == 2 + 8
     assert count_bytes(RecordDict()) == 0
+
+
+def test_what_a_node_remarks_travels_if_it_says_anything_and_is_cut_to_a_line() -> None:
+    content = RecordDict()
+    put_telemetry(content, Telemetry(num_steps=1, busy_s=1.0))
+    assert not {"trouble", "isolation"} & set(content["deepedge.telemetry"])
+    told = Telemetry(num_steps=1, busy_s=1.0, trouble="no\nprobe " + "x" * 999, isolation="idle")
+    put_telemetry(content, told)
+    read = get_telemetry(content)
+    assert read is not None
+    assert read.trouble.startswith("no probe xxx") and len(read.trouble) == 300
+    assert read.isolation == "idle"
+
+
+def test_a_gate_leaves_its_memory_in_the_node_s_state() -> None:
+    state = RecordDict()
+    assert get_gate_memory(state) == []
+    put_gate_memory(state, [])
+    assert not state
+    put_gate_memory(state, [-4.5, 0.25])
+    assert get_gate_memory(state) == [-4.5, 0.25]
 
 
 # Message types ----------------------------------------------------------------------------

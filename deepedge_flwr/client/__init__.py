@@ -2,6 +2,6 @@
 
 from .device import LocalDevice
 from .mod import DeepEdgeMod
-from .session import local_steps
+from .session import local_steps, micro_batches
 
-__all__ = ["DeepEdgeMod", "LocalDevice", "local_steps"]
+__all__ = ["DeepEdgeMod", "LocalDevice", "local_steps", "micro_batches"]

@@ -1,11 +1,9 @@
 """The real device that a ClientApp runs on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ..core.clock import WallClock
-
-#: Returns the latency of every request the co-located service finished since the last call.
-Probe = Callable[[], Sequence[float]]
+from .probes import Probe
 
 
 class LocalDevice:

@@ -1,11 +1,10 @@
 """Training that the operating system runs only when nobody else needs the processor."""
 
 import contextlib
-import functools
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from logging import INFO
 from pathlib import Path
@@ -13,7 +12,13 @@ from pathlib import Path
 import psutil
 from flwr.common import log
 
+#: Mechanisms that Linux has.
+IDLE_CLASS = "SCHED_IDLE for threads that compute"
+AUTOGROUP = "autogroup niceness 19"
+IDLE_IO = "idle I/O class"
 _LOWEST_NICENESS = 19
+#: What was done to this process: one entry, as it cannot be done twice or undone.
+_isolated: "list[Isolation]" = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +40,7 @@ def is_client_process() -> bool:
     return Path(sys.argv[0]).stem == "flwr-clientapp"
 
 
-@functools.cache
-def isolate() -> Isolation:
+def isolate(only: Collection[str] | None = None) -> Isolation:
     """Put this process behind all others, each mechanism on its own, and log what has worked.
 
     - every thread that computes is of the class SCHED_IDLE, and so is every thread that it starts:
@@ -48,17 +52,34 @@ def isolate() -> Isolation:
     - where there are no such classes, the process has the lowest priority there is.
 
     It needs no privilege. It cannot be undone without one: it is for processes that train and then
-    end, as Flower's client processes do, and never for one that does other work.
+    end, as Flower's client processes do, and never for one that does other work. A process is
+    isolated once.
+
+    Parameters
+    ----------
+    only : Collection[str] | None (default: None)
+        Mechanisms to apply, of `IDLE_CLASS`, `AUTOGROUP` and `IDLE_IO`; None for all.
     """
+    return _isolated[0] if _isolated else _isolate(only)
+
+
+def applied_isolation() -> str:
+    """Return what keeps this process from other work, in words; empty if nothing does."""
+    return ", ".join(_isolated[0].applied) if _isolated else ""
+
+
+def _isolate(only: Collection[str] | None) -> Isolation:
     mechanisms: list[tuple[str, Callable[[], None]]] = [
-        ("SCHED_IDLE for threads that compute", _idle_class),
-        ("autogroup niceness 19", _autogroup),
-        ("idle I/O class", _idle_io),
+        (IDLE_CLASS, _idle_class),
+        (AUTOGROUP, _autogroup),
+        (IDLE_IO, _idle_io),
     ]
     if not sys.platform.startswith("linux"):
         mechanisms = [("lowest priority", _lowest_priority)]
     applied, refused = [], []
     for name, apply in mechanisms:
+        if only is not None and name not in only:
+            continue
         try:
             apply()
             applied.append(name)
@@ -66,7 +87,8 @@ def isolate() -> Isolation:
             refused.append(f"{name} ({error})")
     log(INFO, "Isolation of training: %s; not applied: %s",
         ", ".join(applied) or "none", ", ".join(refused) or "none")  # fmt: skip
-    return Isolation(tuple(applied), tuple(refused))
+    _isolated.append(Isolation(tuple(applied), tuple(refused)))
+    return _isolated[0]
 
 
 def _idle_class() -> None:

@@ -1,22 +1,35 @@
 """The client mod: opens a session around the user's training function and reports what it did."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from logging import WARNING
 from typing import Any
 
 from flwr.app import Context, Message
 from flwr.clientapp.typing import ClientAppCallable
+from flwr.common import log
 
 from ..core.clock import WallClock
 from ..core.device import Device
 from ..core.gate import Gate
 from ..core.local_run import LocalRun
-from ..records import closed_error, get_plan, is_train, put_telemetry
-from .device import LocalDevice, Probe
-from .isolation import is_client_process, isolate
+from ..core.types import TrainPlan
+from ..records import (
+    closed_error,
+    get_gate_memory,
+    get_plan,
+    is_train,
+    put_gate_memory,
+    put_telemetry,
+)
+from .device import LocalDevice
+from .isolation import applied_isolation, is_client_process, isolate
 from .policy import NodePolicy
+from .probes import Probe, watching
 from .session import session
 from .threads import limited_threads
+
+#: A stretch without a look at the service that is worth a line in the log.
+_LONG_STRETCH_S = 0.1
 
 
 class DeepEdgeMod:
@@ -60,15 +73,21 @@ class DeepEdgeMod:
         if not is_train(message) or not message.has_content():
             return _checked(call_next(message, context), message, context)
         policy = NodePolicy.of(context.node_config)
+        plan = policy.applied_to(get_plan(message.content))
         device = self._device(message, context) if self._device is not None else None
-        if device is None:
-            if (opens_in_s := self._opens_in_s(policy)) > 0:
-                return Message(closed_error(opens_in_s), reply_to=message)
-            device = LocalDevice(policy.probe or self._probe)
+        if device is not None:
+            with limited_threads(policy.max_threads):
+                return self._train(message, context, call_next, policy, plan, device)
+        if (opens_in_s := self._opens_in_s(policy)) > 0:
+            return Message(closed_error(opens_in_s), reply_to=message)
+        probe = policy.probe or self._probe
+        with watching(probe, policy.probe_silence_s, gates=_is_gated(plan)) as watched:
+            # Only now: what watches the service has the service's priority.
             if is_client_process() if policy.isolation is None else policy.isolation:
                 isolate()
-        with limited_threads(policy.max_threads):
-            return self._train(message, context, call_next, policy, device)
+            with limited_threads(policy.max_threads):
+                device = LocalDevice(watched)
+                return self._train(message, context, call_next, policy, plan, device)
 
     def _opens_in_s(self, policy: NodePolicy) -> float:
         window = policy.train_window
@@ -80,19 +99,37 @@ class DeepEdgeMod:
         context: Context,
         call_next: ClientAppCallable,
         policy: NodePolicy,
+        plan: TrainPlan | None,
         device: Device,
     ) -> Message:
-        if (plan := get_plan(message.content)) is None:
+        if plan is None:
             return _checked(call_next(message, context), message, context)
-        if policy.latency_budget_s is not None:
-            plan = replace(plan, latency_budget_s=policy.latency_budget_s)
-        run = LocalRun(plan, Gate.for_plan(plan), device, policy.max_duty or 1.0)
-        with session(run):
+        gate, is_real = Gate.for_plan(plan), isinstance(device, LocalDevice)
+        if gate is not None and is_real:
+            gate.remember(get_gate_memory(context.state))
+        run = LocalRun(plan, gate, device, policy.max_duty or 1.0, policy.on_probe_failure)
+        is_planned = get_plan(message.content) is not None
+        with session(run, counts_steps=is_planned):
             reply = _checked(call_next(message, context), message, context)
-        if reply.has_content() and run.was_started:
+        if gate is not None and is_real:
+            put_gate_memory(context.state, gate.memory)
+            _announce(run)
+        if reply.has_content() and run.was_started and is_planned:
             device_id = policy.device_id or getattr(device, "device_id", "")
-            put_telemetry(reply.content, run.telemetry(str(device_id)))
+            isolation = applied_isolation() if is_real else ""
+            put_telemetry(reply.content, run.telemetry(str(device_id), isolation))
         return reply
+
+
+def _is_gated(plan: TrainPlan | None) -> bool:
+    return plan is not None and plan.latency_budget_s is not None
+
+
+def _announce(run: LocalRun) -> None:
+    """Tell the app's author how late the gate may be."""
+    if run.longest_stretch_s > _LONG_STRETCH_S:
+        log(WARNING, "The latency gate had no look at the service for up to %.2f s: a local step "
+            "is that long; cut it with micro_batches()", run.longest_stretch_s)  # fmt: skip
 
 
 def _checked(reply: Any, message: Message, context: Context) -> Message:

@@ -1,4 +1,4 @@
-"""`local_steps`: the one word that changes in a user's training loop."""
+"""`local_steps`, the one word that changes in a user's training loop, and `micro_batches`."""
 
 import contextlib
 import contextvars
@@ -9,17 +9,27 @@ from ..core.local_run import LocalRun
 
 T = TypeVar("T")
 
-_run: contextvars.ContextVar[LocalRun | None] = contextvars.ContextVar("local_run", default=None)
+#: The run to follow, and whether it says how many steps to do.
+_Session = tuple[LocalRun, bool] | None
+_session: contextvars.ContextVar[_Session] = contextvars.ContextVar("session", default=None)
 
 
 @contextlib.contextmanager
-def session(run: LocalRun) -> Iterator[None]:
-    """Make `run` the one that `local_steps` follows inside the with block."""
-    token = _run.set(run)
+def session(run: LocalRun, *, counts_steps: bool = True) -> Iterator[None]:
+    """Make `run` the one that `local_steps` follows inside the with block.
+
+    Parameters
+    ----------
+    run : LocalRun
+        The run.
+    counts_steps : bool (default: True)
+        Whether it decides how many steps there are; otherwise only when each may begin.
+    """
+    token = _session.set((run, counts_steps))
     try:
         yield
     finally:
-        _run.reset(token)
+        _session.reset(token)
 
 
 def local_steps(batches: Iterable[T]) -> Iterator[T]:
@@ -49,13 +59,41 @@ def local_steps(batches: Iterable[T]) -> Iterator[T]:
     ValueError
         If a plan is in force and `batches` is empty.
     """
-    run = _run.get()
-    if run is None:
+    if (current := _session.get()) is None:
         yield from batches
         return
-    source = _repeated(batches)
+    run, counts_steps = current
+    source = _repeated(batches) if counts_steps else batches
     for _, batch in zip(run, source, strict=False):
         yield batch
+
+
+def micro_batches(parts: Iterable[T]) -> Iterator[T]:
+    """Yield the parts of one long local step; between two of them training yields to the service.
+
+    A gate looks at the service between steps: beside a step of half a second it is half a second
+    late. Cut the batch, add up the gradients, and it is late by one part at the most. If the gate
+    ends the job inside a step, the parts that are left are not yielded: the step is then one of a
+    smaller batch, of one part at least.
+
+    Parameters
+    ----------
+    parts : Iterable
+        What a batch is cut into, such as `torch.split(batch, 16)`.
+
+    Examples
+    --------
+    >>> for batch in local_steps([[1, 2, 3, 4]]):
+    ...     for part in micro_batches([batch[:2], batch[2:]]):
+    ...         print(part)
+    [1, 2]
+    [3, 4]
+    """
+    current = _session.get()
+    for index, part in enumerate(parts):
+        if index > 0 and current is not None and not current[0].may_continue_step():
+            return
+        yield part
 
 
 def _repeated(batches: Iterable[T]) -> Iterator[T]:

@@ -4,6 +4,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 
+class ProbeFailed(Exception):
+    """The service on a device cannot be seen any more; the text says why, in one line."""
+
+
 class Device(Protocol):
     """A device that trains beside a latency-critical service: live or simulated."""
 
@@ -17,4 +21,10 @@ class Device(Protocol):
         """Leave the device to the service for `duration_s`."""
 
     def service_latencies_s(self) -> Sequence[float]:
-        """Return the latency of every request the service finished since the last call."""
+        """Return the latency of every request the service finished since the last call.
+
+        Raises
+        ------
+        ProbeFailed
+            If nothing is known about the service any more.
+        """

@@ -4,24 +4,25 @@ Pure: latencies and nothing else go in, decisions come out.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from statistics import NormalDist
 
 from .types import GateDecision, TrainPlan
 
-#: Standard normal quantile of the protected share of requests, 99 %.
-_Z_P99 = 2.326
-
 
 class Gate:
-    """Hold the 99th percentile of a service's latency under its budget.
+    """Hold a quantile of a service's latency under its budget.
 
     The latency is tracked as log-normal: m, s^2 are running mean and variance of its logarithm,
 
-        m += a (log x - m),  s^2 += b ((log x - m)^2 - s^2),  p99 = exp(m + 2.326 s)
+        m += a (log x - m),  s^2 += b ((log x - m)^2 - s^2),  x_q = exp(m + z_q s)
 
     with a fast mean (a = 0.3: the load moves) and a slow spread (b = 0.05: the noise does not).
-    Law: pause when p99 > `high` * budget, proceed again when p99 < `low` * budget (hysteresis),
+    Law: pause when x_q > `high` * budget, proceed again when x_q < `low` * budget (hysteresis),
     stop and return the work done when one pause has lasted `max_pause_s`.
+
+    What a step does to the service is seen when it ends: the gate reacts within one local step, or
+    one part of it (`micro_batches`), and by then as many requests as came in it may be late.
 
     Parameters
     ----------
@@ -34,11 +35,13 @@ class Gate:
         the requests that training disturbed are over.
     max_pause_s : float | None (default: None)
         Longest uninterrupted pause before the job is ended; None for 500 budgets.
+    quantile : float (default: 0.99)
+        q, the share of the requests that is to keep the budget.
 
     Raises
     ------
     ValueError
-        If the budget is not > 0 or not 0 < low <= high.
+        If the budget is not > 0, not 0 < low <= high, or the quantile is not in [0.5, 1).
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Gate:
         low: float = 0.8,
         pause_s: float | None = None,
         max_pause_s: float | None = None,
+        quantile: float = 0.99,
     ) -> None:
         if not budget_s > 0:
             raise ValueError(f"budget_s must be > 0, got {budget_s}")
@@ -56,10 +60,13 @@ class Gate:
         for name, value in (("pause_s", pause_s), ("max_pause_s", max_pause_s)):
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be > 0 or None, got {value}")
-        self.budget_s = budget_s
+        if not 0.5 <= quantile < 1:
+            raise ValueError(f"quantile must be in [0.5, 1), got {quantile}")
+        self.budget_s, self.quantile = budget_s, quantile
         self._high_s, self._low_s = high * budget_s, low * budget_s
         self._pause_s = 2 * budget_s if pause_s is None else pause_s
         self._max_pause_s = 500 * budget_s if max_pause_s is None else max_pause_s
+        self._z = round(NormalDist().inv_cdf(quantile), 3)  # the estimate is no better than that
         self._mean: float | None = None
         self._variance = 0.0
         self._paused_s = 0.0
@@ -67,14 +74,26 @@ class Gate:
     @classmethod
     def for_plan(cls, plan: TrainPlan) -> "Gate | None":
         """Return the gate that a plan asks for; None if it sets no budget."""
-        return None if plan.latency_budget_s is None else cls(plan.latency_budget_s)
+        if plan.latency_budget_s is None:
+            return None
+        return cls(plan.latency_budget_s, quantile=plan.latency_quantile or 0.99)
 
     @property
-    def p99_s(self) -> float:
-        """Estimated 99th percentile of the latency; 0 before the first request."""
+    def quantile_s(self) -> float:
+        """Estimated quantile x_q of the latency; 0 before the first request."""
         if self._mean is None:
             return 0.0
-        return math.exp(self._mean + _Z_P99 * math.sqrt(self._variance))
+        return math.exp(self._mean + self._z * math.sqrt(self._variance))
+
+    @property
+    def memory(self) -> list[float]:
+        """What the gate of the device's next job begins with: m and s^2, if anything was seen."""
+        return [] if self._mean is None else [self._mean, self._variance]
+
+    def remember(self, memory: Sequence[float]) -> None:
+        """Begin with what an earlier gate on this device knew; what it cannot have is left out."""
+        if len(memory) == 2 and all(map(math.isfinite, memory)) and memory[1] >= 0:
+            self._mean, self._variance = memory
 
     def observe(self, latencies_s: Iterable[float]) -> None:
         """Fold the latencies of finished requests, each > 0, into the estimate."""
@@ -91,11 +110,15 @@ class Gate:
     def decide(self) -> GateDecision:
         """Return what to do before the next local step: proceed, pause, or stop."""
         limit_s = self._low_s if self._paused_s > 0 else self._high_s
-        if self.p99_s <= limit_s:
+        if self.quantile_s <= limit_s:
             self._paused_s = 0.0
             return GateDecision()
         if self._paused_s >= self._max_pause_s:
-            self._paused_s = 0.0
-            return GateDecision(stop=True)
+            paused_s, self._paused_s = self._paused_s, 0.0
+            return GateDecision(
+                stop=True,
+                reason=f"the service does not keep its budget of {self.budget_s:.4g} s while "
+                f"training pauses: {self.quantile_s:.4g} s after {paused_s:.3g} s",
+            )
         self._paused_s += self._pause_s
         return GateDecision(pause_s=self._pause_s)

@@ -1,12 +1,16 @@
 """The one gated training loop: live, simulated and predicted."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 
-from .device import Device
+from .device import Device, ProbeFailed
 from .gate import Gate
 from .types import Telemetry, TrainPlan
+
+#: What to do when the service is not seen any more.
+OnBlind = Literal["stop", "train"]
 
 
 class LocalRun:
@@ -15,6 +19,9 @@ class LocalRun:
     Before each step the gate may pause the run or end it; the run also ends at the plan's number
     of steps or its deadline, but never before one step is done unless the gate says so. What the
     simulator predicts and what a client reports is the same: both exhaust this iterator.
+
+    A gate that cannot see the service any more ends the run, with the work done so far, unless
+    `on_blind` says otherwise; the telemetry says why.
 
     Parameters
     ----------
@@ -27,17 +34,34 @@ class LocalRun:
     max_duty : float (default: 1.0)
         Largest share of the time that is computation, in (0, 1]: after a step of t seconds the run
         rests for t (1 / max_duty - 1) before the next one.
+    on_blind : {"stop", "train"} (default: "stop")
+        Whether a gate whose probe has failed ends the run or lets it go on unprotected.
+
+    Attributes
+    ----------
+    was_started : bool
+        Whether anybody asked for a step.
+    longest_stretch_s : float
+        Longest time without a look at the service: of a local step, or of a part of one.
     """
 
     def __init__(
-        self, plan: TrainPlan, gate: Gate | None, device: Device, max_duty: float = 1.0
+        self,
+        plan: TrainPlan,
+        gate: Gate | None,
+        device: Device,
+        max_duty: float = 1.0,
+        on_blind: OnBlind = "stop",
     ) -> None:
         self._plan, self._gate, self._device, self._max_duty = plan, gate, device, max_duty
+        self._budget_s = np.inf if gate is None else gate.budget_s
+        self._on_blind, self._trouble = on_blind, ""
         self._rest_s = 0.0
         self._latencies_s: list[float] = []
         self._num_steps, self._busy_s, self._paused_s = 0, 0.0, 0.0
         self._started_at_s, self._is_over = device.now_s(), False
-        self.was_started = False
+        self._looked_at_s = self._started_at_s
+        self.was_started, self.longest_stretch_s = False, 0.0
 
     def __iter__(self) -> Iterator[int]:
         """Yield the index of each local step; the caller computes it before asking for the next.
@@ -45,35 +69,51 @@ class LocalRun:
         A second iteration goes on where the first one stopped: there is one plan to fulfil.
         """
         if not self.was_started:
-            before_s = self._device.service_latencies_s()
+            before_s = self._seen()
             if self._gate is not None:
                 self._gate.observe(before_s)
         self.was_started = True
         while self._may_proceed():
-            step_started_at_s = self._device.now_s()
+            begun_at_s, paused_before_s = self._device.now_s(), self._paused_s
+            self._looked_at_s = begun_at_s
             yield self._num_steps
             self._device.end_step()
             self._num_steps += 1
-            step_s = self._device.now_s() - step_started_at_s
+            now_s = self._device.now_s()
+            self.longest_stretch_s = max(self.longest_stretch_s, now_s - self._looked_at_s)
+            step_s = now_s - begun_at_s - (self._paused_s - paused_before_s)
             self._busy_s += step_s
             self._rest_s = step_s * (1 / self._max_duty - 1)
             self._look()
+
+    def may_continue_step(self) -> bool:
+        """Yield to the service inside a local step; return False if the step is to end here."""
+        now_s = self._device.now_s()
+        self.longest_stretch_s = max(self.longest_stretch_s, now_s - self._looked_at_s)
+        self._look()
+        self._ask_gate()
+        self._looked_at_s = self._device.now_s()
+        return not self._is_over
 
     def _may_proceed(self) -> bool:
         """Wait as long as duty and gate ask; return whether there is another step to do."""
         self._is_over = self._is_over or self._num_steps >= self._plan.num_steps
         if not self._is_over and self._rest_s > 0:
             self._pause(self._rest_s)
-        while not self._is_over and self._gate is not None:
-            decision = self._gate.decide()
-            self._is_over = decision.stop
-            if decision.stop or decision.pause_s <= 0:
-                break
-            self._pause(decision.pause_s)
+        self._ask_gate()
         elapsed_s, deadline_s = self._device.now_s() - self._started_at_s, self._plan.deadline_s
         if deadline_s is not None and elapsed_s >= deadline_s and self._num_steps > 0:
             self._is_over = True
         return not self._is_over
+
+    def _ask_gate(self) -> None:
+        while not self._is_over and self._gate is not None:
+            decision = self._gate.decide()
+            if decision.stop:
+                self._is_over, self._trouble = True, decision.reason
+            if decision.stop or decision.pause_s <= 0:
+                break
+            self._pause(decision.pause_s)
 
     def _pause(self, duration_s: float) -> None:
         paused_at_s = self._device.now_s()
@@ -82,26 +122,41 @@ class LocalRun:
         self._look()
 
     def _look(self) -> None:
-        latencies_s = self._device.service_latencies_s()
+        latencies_s = self._seen()
         self._latencies_s.extend(latencies_s)
         if self._gate is not None:
             self._gate.observe(latencies_s)
+
+    def _seen(self) -> Sequence[float]:
+        if self._trouble:
+            return ()
+        try:
+            return self._device.service_latencies_s()
+        except ProbeFailed as failure:
+            self._trouble = str(failure)
+        if self._on_blind == "stop" and self._gate is not None:
+            self._is_over = True
+        elif self._gate is not None:
+            self._gate = None
+            self._trouble += "; training goes on unprotected"
+        return ()
 
     @property
     def num_steps(self) -> int:
         """Local steps completed so far."""
         return self._num_steps
 
-    def telemetry(self, device_id: str = "") -> Telemetry:
+    def telemetry(self, device_id: str = "", isolation: str = "") -> Telemetry:
         """Return the report of the run so far; an ungated run has no budget to violate."""
         latencies_s = np.asarray(self._latencies_s)
-        budget_s = np.inf if self._gate is None else self._gate.budget_s
         return Telemetry(
             num_steps=self._num_steps,
             busy_s=self._busy_s,
             paused_s=self._paused_s,
             num_requests=len(latencies_s),
-            num_violations=int(np.count_nonzero(latencies_s > budget_s)),
+            num_violations=int(np.count_nonzero(latencies_s > self._budget_s)),
             service_p99_s=float(np.quantile(latencies_s, 0.99)) if len(latencies_s) else 0.0,
             device_id=device_id,
+            trouble=self._trouble,
+            isolation=isolation,
         )

@@ -58,12 +58,15 @@ class TrainPlan:
         Seconds after receipt at which training ends (relative: clocks are not synchronised).
     latency_budget_s : float | None
         Budget of the co-located latency-critical service; None leaves training ungated.
+    latency_quantile : float | None
+        Quantile of the service's latency that is to keep the budget; None for the gate's own.
     """
 
     num_steps: int
     model_version: int = 0
     deadline_s: float | None = None
     latency_budget_s: float | None = None
+    latency_quantile: float | None = None
 
     def __post_init__(self) -> None:
         if self.num_steps < 1:
@@ -74,6 +77,9 @@ class TrainPlan:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be > 0 or None, got {value}")
+        quantile = self.latency_quantile
+        if quantile is not None and not 0.5 <= quantile < 1:
+            raise ValueError(f"latency_quantile must be in [0.5, 1) or None, got {quantile}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +98,10 @@ class Telemetry:
         99th percentile of the service's latency during the job; 0 without requests.
     device_id : str
         Stable identity given by the node's own configuration; empty if it has none.
+    trouble : str
+        Why training ended early for the service's sake or goes on unprotected; empty if neither.
+    isolation : str
+        How the operating system keeps the training from the service; empty if it does not.
     """
 
     num_steps: int
@@ -101,6 +111,8 @@ class Telemetry:
     num_violations: int = 0
     service_p99_s: float = 0.0
     device_id: str = ""
+    trouble: str = ""
+    isolation: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +180,10 @@ class GateDecision:
         Seconds to hold training back before asking again; 0 to proceed.
     stop : bool
         End the job and return the steps done so far.
+    reason : str
+        Why to stop.
     """
 
     pause_s: float = 0.0
     stop: bool = False
+    reason: str = ""

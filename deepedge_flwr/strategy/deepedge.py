@@ -42,6 +42,8 @@ class DeepEdge(ProfiledStrategy):
     ----------
     latency_budget_s : float | None (default: None)
         Budget of the service on the nodes, None for none; a node's `latency-budget-ms` wins.
+    latency_quantile : float (default: 0.99)
+        Share of the service's requests that is to keep it; a node's `latency-quantile` wins.
     buffer_size : int | None (default: None)
         K, updates per version; None for max(2, N/5).
     server_learning_rate : float | None (default: None)
@@ -81,6 +83,7 @@ class DeepEdge(ProfiledStrategy):
         self,
         *,
         latency_budget_s: float | None = None,
+        latency_quantile: float = 0.99,
         buffer_size: int | None = None,
         server_learning_rate: float | None = None,
         averaging: float | None = None,
@@ -111,6 +114,8 @@ class DeepEdge(ProfiledStrategy):
         if averaging is not None and not 0 <= averaging < 1:
             raise ValueError(f"averaging must be in [0, 1) or None, got {averaging}")
         NormBound(norm_bound)
+        TrainPlan(num_steps=1, latency_quantile=latency_quantile)
+        self.latency_quantile = latency_quantile
         self.latency_budget_s, self.buffer_size = latency_budget_s, buffer_size
         self.server_learning_rate, self.averaging = server_learning_rate, averaging
         self.weighting = Weighting(
@@ -146,6 +151,7 @@ class DeepEdge(ProfiledStrategy):
             model_version=self.version,
             deadline_s=None if allocation is None else allocation.compute_s,
             latency_budget_s=self.latency_budget_s,
+            latency_quantile=None if self.latency_quantile == 0.99 else self.latency_quantile,
         )
 
     def weight(self, update: Update, staleness: int) -> float:

@@ -1,5 +1,6 @@
 """The mod around a ClientApp: plan in, telemetry out, everything else untouched."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -23,7 +24,13 @@ from deepedge_flwr.client import DeepEdgeMod, local_steps
 from deepedge_flwr.core.clock import WallClock
 from deepedge_flwr.core.gate import Gate
 from deepedge_flwr.core.types import Telemetry, TrainPlan
-from deepedge_flwr.records import closed_for_s, get_telemetry, put_plan
+from deepedge_flwr.records import (
+    closed_for_s,
+    get_gate_memory,
+    get_telemetry,
+    put_gate_memory,
+    put_plan,
+)
 from deepedge_flwr.simulation import InProcessGrid
 
 BATCHES = [1.0, 2.0, 4.0]
@@ -282,3 +289,73 @@ def test_the_probe_of_the_node_s_configuration_wins() -> None:
 def one_second() -> list[float]:
     """A probe."""
     return [1.0]
+
+
+def latencies_once(value: float) -> Callable[[], list[float]]:
+    looks = iter([[value, 1.1 * value]])
+    return lambda: next(looks, [])
+
+
+@pytest.mark.parametrize("kind", ["dead", "silent", "lying"])
+@pytest.mark.parametrize(("on_failure", "num_steps"), [("stop", 0), ("train", 3)])
+def test_a_service_that_cannot_be_seen_stops_training_and_it_is_told(
+    kind: str, on_failure: str, num_steps: int
+) -> None:
+    def dead() -> list[float]:
+        raise OSError("no such device")
+
+    probes: dict[str, Callable[[], list[float]]] = {
+        "dead": dead,
+        "silent": list,
+        "lying": lambda: [0.0],
+    }
+    context = context_with(latency_budget_ms=50, probe_silence_s=0.02, on_probe_failure=on_failure)
+    reply = DeepEdgeMod(probe=probes[kind])(message_with(TrainPlan(num_steps=3)), context, train)
+    told = get_telemetry(reply.content)
+    assert told is not None
+    assert told.num_steps == num_steps
+    words = {"dead": "no such device", "silent": "saw no request", "lying": "reported 0.0"}
+    assert words[kind] in told.trouble
+    assert told.trouble.endswith("unprotected") == (on_failure == "train")
+
+
+def test_the_gate_of_the_next_message_knows_what_this_one_saw() -> None:
+    context = context_with(latency_budget_ms=1000)
+    plan = TrainPlan(num_steps=1)
+    DeepEdgeMod(probe=latencies_once(0.5))(message_with(plan), context, train)
+    memory = get_gate_memory(context.state)
+    expected = Gate(1.0)
+    expected.observe([0.5, 1.1 * 0.5])
+    assert memory == expected.memory
+    # 5 s of the last job hold up the next one, though its own first latencies are good.
+    put_gate_memory(context.state, [math.log(5.0), 0.0])
+    looks = iter([[0.01], [0.01] * 100])
+    mod = DeepEdgeMod(probe=lambda: next(looks, []))
+    context.node_config["latency-budget-ms"] = 20
+    reply = mod(message_with(plan), context, train)
+    told = get_telemetry(reply.content)
+    assert told is not None
+    assert told.paused_s > 0
+    assert told.num_steps == 1
+
+
+def test_a_simulated_device_leaves_no_memory() -> None:
+    context = context_with(latency_budget_ms=2000)
+    DeepEdgeMod(device=on_exact_device)(message_with(TrainPlan(num_steps=1)), context, train)
+    assert not context.state
+
+
+def test_under_a_strategy_without_plans_the_owner_s_duty_holds_and_nothing_else_changes() -> None:
+    reply = DeepEdgeMod(device=on_exact_device)(message_with(None), context_with(), train)
+    assert weight_of(reply) == sum(BATCHES)
+    devices: list[ExactDevice] = []
+
+    def device(_message: Message, _context: Context) -> ExactDevice:
+        devices.append(ExactDevice())
+        return devices[-1]
+
+    context = context_with(max_duty=0.25)
+    reply = DeepEdgeMod(device=device)(message_with(None), context, train)
+    assert weight_of(reply) == sum(BATCHES)
+    assert get_telemetry(reply.content) is None
+    assert devices[-1].now_s() == 3 * 1.0 + 3 * 3.0

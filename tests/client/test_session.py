@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from deepedge_flwr.client import LocalDevice, local_steps
+from deepedge_flwr.client import LocalDevice, local_steps, micro_batches
 from deepedge_flwr.client.session import session
+from deepedge_flwr.core.device import ProbeFailed
+from deepedge_flwr.core.gate import Gate
 from deepedge_flwr.core.local_run import LocalRun
 from deepedge_flwr.core.types import TrainPlan
 
@@ -86,3 +88,34 @@ def test_an_error_in_training_closes_the_session() -> None:
     with pytest.raises(RuntimeError, match="out of memory"), session(planned(1)):
         raise RuntimeError("out of memory")
     assert list(local_steps("abc")) == ["a", "b", "c"]
+
+
+def test_a_session_that_does_not_count_yields_every_batch_once() -> None:
+    run = planned(10**9)
+    with session(run, counts_steps=False):
+        assert "".join(local_steps("abc")) == "abc"
+        assert "".join(local_steps("de")) == "de"
+    assert run.num_steps == 5
+
+
+def test_without_a_session_every_part_of_a_step_is_yielded() -> None:
+    assert list(micro_batches(one_shot(3))) == [0, 1, 2]
+    assert list(micro_batches([])) == []
+
+
+def test_the_parts_of_a_step_end_where_the_run_ends() -> None:
+    class Blind(LocalDevice):
+        looks = 0
+
+        def service_latencies_s(self) -> list[float]:
+            self.looks += 1
+            if self.looks > 2:
+                raise ProbeFailed("gone")
+            return [1e-3]
+
+    run = LocalRun(TrainPlan(num_steps=9), Gate(1.0), Blind())
+    with session(run):
+        parts = [list(micro_batches("abcd")) for _ in local_steps("xyz")]
+    # Looks: before the first step, after its first part, and, in vain, after its second.
+    assert parts == [["a", "b"]]
+    assert run.num_steps == 1

@@ -1,5 +1,6 @@
 """The control law of the latency gate, on latencies that make the estimate exact."""
 
+import itertools
 import math
 
 import pytest
@@ -14,23 +15,23 @@ LONG = 1000
 
 def settle(gate: Gate, latency_s: float) -> None:
     gate.observe([latency_s] * LONG)
-    assert gate.p99_s == pytest.approx(latency_s, rel=1e-9)
+    assert gate.quantile_s == pytest.approx(latency_s, rel=1e-9)
 
 
 def test_a_constant_latency_is_its_own_percentile() -> None:
     gate = Gate(1.0)
     gate.observe([0.25])
-    assert gate.p99_s == pytest.approx(0.25, rel=1e-15)
+    assert gate.quantile_s == pytest.approx(0.25, rel=1e-15)
 
 
 def test_the_estimate_is_the_log_normal_of_running_mean_and_variance() -> None:
     gate = Gate(1.0)
     gate.observe([1.0, math.e])
     # m = 0 + 0.3 * 1, s^2 = 0 + 0.05 * 1
-    assert gate.p99_s == pytest.approx(math.exp(0.3 + 2.326 * math.sqrt(0.05)), rel=1e-14)
+    assert gate.quantile_s == pytest.approx(math.exp(0.3 + 2.326 * math.sqrt(0.05)), rel=1e-14)
     gate.observe([1.0])
     mean, variance = 0.3 * 0.7, 0.05 + 0.05 * (0.3**2 - 0.05)
-    assert gate.p99_s == pytest.approx(math.exp(mean + 2.326 * math.sqrt(variance)), rel=1e-14)
+    assert gate.quantile_s == pytest.approx(math.exp(mean + 2.326 * math.sqrt(variance)), rel=1e-14)
 
 
 def test_a_batch_of_latencies_is_the_same_as_one_after_the_other() -> None:
@@ -38,7 +39,7 @@ def test_a_batch_of_latencies_is_the_same_as_one_after_the_other() -> None:
     together.observe([0.1, 0.4, 0.2])
     for latency_s in (0.1, 0.4, 0.2):
         apart.observe([latency_s])
-    assert together.p99_s == apart.p99_s
+    assert together.quantile_s == apart.quantile_s
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,11 @@ def test_the_job_ends_when_one_pause_has_lasted_too_long() -> None:
     gate.observe([2.0])
     pauses = [gate.decide() for _ in range(3)]
     assert pauses == [GateDecision(pause_s=0.5)] * 3
-    assert gate.decide() == GateDecision(stop=True)
+    last = gate.decide()
+    assert last.stop
+    assert last.reason == (
+        "the service does not keep its budget of 1 s while training pauses: 2 s after 1.5 s"
+    )
 
 
 def test_the_longest_pause_counts_from_the_last_step() -> None:
@@ -91,20 +96,47 @@ def test_pauses_are_measured_in_budgets() -> None:
     long.observe([4.0])
     assert 4 * short.decide().pause_s == long.decide().pause_s > 0
     short_pauses, long_pauses = (
-        sum(not decision.stop for decision in iter(gate.decide, GateDecision(stop=True)))
+        sum(1 for _ in itertools.takewhile(lambda d: not d.stop, iter(gate.decide, None)))
         for gate in (short, long)
     )
     assert short_pauses == long_pauses > 0
 
 
+@pytest.mark.parametrize(("quantile", "z"), [(0.5, 0.0), (0.95, 1.645), (0.999, 3.09)])
+def test_any_quantile_can_be_held(quantile: float, z: float) -> None:
+    gate = Gate(1.0, quantile=quantile)
+    gate.observe([1.0, math.e])
+    assert gate.quantile_s == pytest.approx(math.exp(0.3 + z * math.sqrt(0.05)), rel=1e-14)
+    with pytest.raises(ValueError, match=r"quantile must be in \[0.5, 1\), got 1"):
+        Gate(1.0, quantile=1.0)
+
+
+def test_the_next_gate_knows_what_the_last_one_knew() -> None:
+    first, second = Gate(1.0), Gate(1.0)
+    assert first.memory == []
+    second.remember(first.memory)
+    assert second.decide() == GO
+    first.observe([0.5, 4.0])
+    second.remember(first.memory)
+    assert second.quantile_s == first.quantile_s
+    assert second.decide() == first.decide() != GO
+
+
+@pytest.mark.parametrize("memory", [[1.0], [1.0, -1.0], [math.nan, 1.0], [1.0, 1.0, 1.0]])
+def test_a_memory_that_no_gate_has_is_left_out(memory: list[float]) -> None:
+    gate = Gate(1.0)
+    gate.remember(memory)
+    assert gate.memory == []
+
+
 def test_no_request_is_no_news() -> None:
     gate = Gate(1.0, pause_s=1.0)
     gate.observe([])
-    assert (gate.p99_s, gate.decide()) == (0.0, GO)
+    assert (gate.quantile_s, gate.decide()) == (0.0, GO)
     gate.observe([3.0])
-    before_s = gate.p99_s
+    before_s = gate.quantile_s
     gate.observe([])
-    assert gate.p99_s == before_s
+    assert gate.quantile_s == before_s
     assert gate.decide() == GateDecision(pause_s=1.0)
 
 
@@ -112,7 +144,7 @@ def test_no_request_is_no_news() -> None:
 def test_what_is_no_latency_is_ignored(latency_s: float) -> None:
     gate = Gate(1.0)
     gate.observe([0.5, latency_s])
-    assert gate.p99_s == pytest.approx(0.5)
+    assert gate.quantile_s == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("name", ["pause_s", "max_pause_s"])

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from deepedge_flwr.core.device import Device
+from deepedge_flwr.core.device import Device, ProbeFailed
 from deepedge_flwr.core.gate import Gate
 from deepedge_flwr.core.local_run import LocalRun
 from deepedge_flwr.core.types import Telemetry, TrainPlan
@@ -91,7 +91,8 @@ def test_a_service_in_trouble_from_the_start_ends_the_run_before_any_step() -> N
     assert list(run) == []
     assert run.was_started
     assert device.log == ["pause", "pause"]
-    assert run.telemetry() == Telemetry(num_steps=0, busy_s=0.0, paused_s=1.0)
+    trouble = "the service does not keep its budget of 1 s while training pauses: 4 s after 1 s"
+    assert run.telemetry() == Telemetry(num_steps=0, busy_s=0.0, paused_s=1.0, trouble=trouble)
 
 
 def test_one_step_is_done_even_if_pauses_took_all_of_the_deadline() -> None:
@@ -115,8 +116,76 @@ def test_a_service_that_does_not_recover_ends_the_run_with_the_work_done() -> No
     run = run_of(device, 9, Gate(1.0, pause_s=1.0, max_pause_s=2.0))
     assert list(run) == [0, 1]
     assert run.telemetry() == Telemetry(
-        num_steps=2, busy_s=2.0, paused_s=2.0, num_requests=1, num_violations=1, service_p99_s=8.0
+        num_steps=2,
+        busy_s=2.0,
+        paused_s=2.0,
+        num_requests=1,
+        num_violations=1,
+        service_p99_s=8.0,
+        trouble="the service does not keep its budget of 1 s while training pauses: 8 s after 2 s",
     )
+
+
+class BlindDevice(ScriptedDevice):
+    """Its probe dies with the `fails_at`-th look."""
+
+    def __init__(self, fails_at: int, latencies_s: Sequence[Sequence[float]] = ()) -> None:
+        super().__init__(latencies_s=latencies_s)
+        self._looks_left = fails_at
+
+    def service_latencies_s(self) -> Sequence[float]:
+        self._looks_left -= 1
+        if self._looks_left < 0:
+            raise ProbeFailed("connection refused")
+        return super().service_latencies_s()
+
+
+@pytest.mark.parametrize(("fails_at", "num_steps"), [(0, 0), (1, 1), (3, 3)])
+def test_a_gate_that_sees_nothing_any_more_ends_the_run_with_the_work_done(
+    fails_at: int, num_steps: int
+) -> None:
+    run = run_of(BlindDevice(fails_at), 9, Gate(1.0))
+    assert list(run) == list(range(num_steps))
+    told = run.telemetry()
+    assert (told.num_steps, told.trouble) == (num_steps, "connection refused")
+
+
+def test_who_says_so_trains_on_without_a_probe_and_it_is_told() -> None:
+    device = BlindDevice(2, latencies_s=[[], [0.5, 1.5]])
+    run = LocalRun(TrainPlan(num_steps=4), Gate(9.0), device, on_blind="train")
+    assert len(list(run)) == 4
+    told = run.telemetry()
+    assert told.trouble == "connection refused; training goes on unprotected"
+    assert (told.num_requests, told.num_violations) == (2, 0)
+
+
+def test_without_a_gate_a_dead_probe_is_told_and_nothing_more() -> None:
+    run = run_of(BlindDevice(1), 3)
+    assert len(list(run)) == 3
+    assert run.telemetry().trouble == "connection refused"
+
+
+def test_between_the_parts_of_a_step_the_gate_pauses_and_its_time_is_not_the_step_s() -> None:
+    device = ScriptedDevice(latencies_s=[[], [3.0], [1e-4] * 1000])
+    run = run_of(device, 1, Gate(2.0, pause_s=0.5))
+    for _ in run:
+        device.end_step()  # the first part
+        assert run.may_continue_step()
+        device.end_step()  # the second
+    assert device.log == ["step", "pause", "step", "step"]
+    told = run.telemetry()
+    assert (told.num_steps, told.busy_s, told.paused_s) == (1, 3.0, 0.5)
+    assert run.longest_stretch_s == 2.0
+
+
+def test_a_step_is_cut_short_when_the_gate_ends_the_run_inside_it() -> None:
+    device = ScriptedDevice(latencies_s=[[], [3.0]])
+    run = run_of(device, 5, Gate(2.0, pause_s=1.0, max_pause_s=1.0))
+    parts = [run.may_continue_step() for _ in run]
+    assert parts == [False]
+    told = run.telemetry()
+    assert told.num_steps == 1
+    assert "does not keep its budget of 2 s" in told.trouble
 
 
 def test_a_step_counts_when_the_caller_asks_for_the_next() -> None:
