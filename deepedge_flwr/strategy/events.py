@@ -21,6 +21,8 @@ class Events(Stateful):
     - `expired`: no reply came in time;
     - `rejected`: a reply was not believed;
     - `deferred`: a node is outside its training window;
+    - `yielded`: a node cannot train beside its service for now;
+    - `unprotected`: a node trains though it does not see its service any more;
     - `quarantined`, `readmitted`: a node failed often in a row, and was good again;
     - `suspected`, `cleared`: a node missed heartbeats, and was heard of again;
     - `renamed`: a device is back under another node id.

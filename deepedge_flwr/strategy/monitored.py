@@ -63,8 +63,10 @@ class MonitoredHooks(ResumableHooks):
             told = get_telemetry(reply.content)
             values = {} if told is None else {
                 "device": told.device_id, "num-steps": told.num_steps, "busy-s": told.busy_s,
-                "paused-s": told.paused_s, "num-violations": told.num_violations,
-                "service-p99-s": told.service_p99_s}  # fmt: skip
+                "paused-s": told.paused_s, "num-requests": told.num_requests,
+                "num-violations": told.num_violations, "service-p99-s": told.service_p99_s,
+                "trouble": told.trouble, "isolation": told.isolation,
+                **self.expectation(update.node_id)}  # fmt: skip
             staleness = self.version - update.base_version
             self._show("update", {"node": update.node_id, "staleness": staleness, **values})
         super()._fold(update, reply, now_s)

@@ -7,8 +7,9 @@ from flwr.common import log
 
 from ..core.clock import Clock
 from ..core.fleet import FleetEstimate, FleetOptions
+from ..core.interference import Services
 from ..core.state import Names
-from ..core.types import TrainPlan
+from ..core.types import Telemetry, TrainPlan
 from ..layout import ModelLayout
 from .async_strategy import AsyncStrategy
 from .exchange import Accepted
@@ -30,18 +31,23 @@ class ProfiledStrategy(AsyncStrategy):
     fleet_options: FleetOptions
     patience_cycles: float
     without_telemetry = "gets no step allocation"
-    STATE: Names = ("_fleet", "_told_about_telemetry")
+    #: Share of a service's requests that is to keep its budget, where a device has one.
+    latency_quantile = 0.99
+    STATE: Names = ("_fleet", "_services", "_expected", "_told_about_telemetry")
 
     def _begin(
         self, layout: ModelLayout, arrays: ArrayRecord, clock: Clock, timeout_s: float
     ) -> None:
         self._fleet = FleetEstimate(self.fleet_options)
+        self._services = Services(1 - self.latency_quantile)
+        self._expected: dict[str, float] = {}
         self._told_about_telemetry = False
         super()._begin(layout, arrays, clock, timeout_s)
 
     def renamed(self, old_id: int, new_id: int) -> None:
         """Keep the device's profile."""
         self._fleet.rename(old_id, new_id)
+        self._services.rename(old_id, new_id)
 
     def resumed(self, offset_s: float) -> None:
         """Leave the time without a server out of the nodes' arrival rates."""
@@ -64,7 +70,28 @@ class ProfiledStrategy(AsyncStrategy):
             sent_at_s=accepted.dispatch.sent_at_s,
             now_s=now_s,
         )
+        if accepted.telemetry is not None:
+            self._protect(node_id, accepted.telemetry, accepted.dispatch.plan, now_s)
         if accepted.telemetry is None and not self._told_about_telemetry:
             self._told_about_telemetry = True
             log(WARNING, "Node %d sent no telemetry: without DeepEdgeMod and local_steps in its "
                 "ClientApp it %s", node_id, self.without_telemetry)  # fmt: skip
+
+    def expectation(self, node_id: int) -> dict[str, float]:
+        """Return how many requests of its service were expected to be late."""
+        return self._expected
+
+    def _protect(
+        self, node_id: int, telemetry: Telemetry, plan: TrainPlan | None, now_s: float
+    ) -> None:
+        """Leave a node alone for a while that cannot train beside its service."""
+        planned = telemetry.num_steps if plan is None else plan.num_steps
+        expected, deviation = self._services.of(node_id).expected_violations(telemetry.num_steps)
+        self._expected = {"expected-violations": expected, "expected-violations-sd": deviation}
+        back_off_s, reason = self._services.deferral(node_id, telemetry, planned)
+        if reason:
+            self._exchange.members.defer(node_id, now_s + back_off_s)
+            text = f"{reason}: left alone for {back_off_s:.0f} s"
+            self._exchange.events.happened("yielded", node_id, text)
+        elif telemetry.trouble:
+            self._exchange.events.happened("unprotected", node_id, telemetry.trouble)

@@ -82,6 +82,10 @@ class UpdateRule(Stateful, Strategy):
     def learn(self, accepted: Accepted, now_s: float) -> None:
         """Take note of a good reply, before its update is weighed."""
 
+    def expectation(self, node_id: int) -> dict[str, float]:
+        """Return what was expected of the node's latest report, for who watches the run."""
+        return {}
+
     def destination(self, update: Update) -> Contributions:
         """Return where to buffer an update, if not for the next version."""
         return self._next
