@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,15 +19,25 @@ from .tasks.task import Task
 
 
 def build_fleet(config: DictConfig) -> tuple[Fleet, ServiceSpec | None]:
-    """Build the fleet of a configuration, with its service on every device."""
+    """Build the fleet of a configuration, with its service on a share of the devices."""
     with plain_errors():
         service = None if config.service.build is None else instantiate(config.service.build)
         # Hydra would turn a dataclass given to it into a configuration of its own.
         build = instantiate(config.fleet.build, seed=config.seed, _partial_=True)
         fleet: Fleet = build(service=service)
+        fleet = _with_service_on(fleet, config.service_share)
     if len(fleet) != config.num_nodes:
         raise ValueError(f"the fleet has {len(fleet)} devices, num_nodes is {config.num_nodes}")
     return fleet, service
+
+
+def _with_service_on(fleet: Fleet, share: float) -> Fleet:
+    """Leave the service on a share of the devices, evenly spread over fast and slow ones."""
+    devices = tuple(
+        device if int((index + 1) * share) > int(index * share) else replace(device, service=None)
+        for index, device in enumerate(fleet.devices)
+    )
+    return replace(fleet, devices=devices)
 
 
 def build_faults(config: DictConfig) -> FaultPlan:

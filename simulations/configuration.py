@@ -35,6 +35,10 @@ def _positive_or_none(value: Any) -> bool:
     return value is None or _positive(value)
 
 
+def _share(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value <= 1
+
+
 def _memory(value: Any) -> bool:
     return value is None or (type(value) in (int, float) and 0 <= value < 1)
 
@@ -44,6 +48,7 @@ _RULES: tuple[tuple[str, str, Rule], ...] = (
     ("num_nodes", "an integer >= 1", _integer(1)),
     ("horizon_s", "a finite number > 0", _positive),
     ("num_evaluations", f"an integer >= {WINDOW} (so many are averaged)", _integer(WINDOW)),
+    ("service_share", "a number in [0, 1]", _share),
     ("gate", "true or false", _truth),
     ("stop_at_target", "true or false", _truth),
     ("write_ledger", "true or false", _truth),

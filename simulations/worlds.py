@@ -133,7 +133,7 @@ def ideal_fleet(fleet: Fleet) -> Fleet:
             downlink_latency_s=fmean(link.downlink_latency_s for link in links),
             jitter=0.0,
         ),
-        service=devices[0].service,
+        service=next((d.service for d in devices if d.service is not None), None),
     )
     return Fleet((device,) * len(devices), fleet.seed)
 
