@@ -1,0 +1,1 @@
+"""Real processes on this machine: a latency-critical service, and training beside it."""

@@ -1,0 +1,218 @@
+"""Services and trainings side by side, one condition after the other, over and over."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepedge_flwr.core.clock import WallClock
+
+from .service import Load
+from .trainer import Training
+
+#: What a service's process may use: one core's arithmetic, whatever the machine has.
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+_WARM_UP_S = 0.3
+
+
+class Worker:
+    """A process that obeys lines and answers with JSON.
+
+    Parameters
+    ----------
+    module : str
+        Of this package.
+    *arguments : str
+        Of its command line.
+    same_session : bool (default: False)
+        Whether it shares the session, and so Linux's autogroup, of this process.
+    environment : Mapping[str, str]
+        To add to this process's.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        *arguments: str,
+        same_session: bool = False,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._name = module
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", f"simulations.colocation.{module}", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **(environment or {})},
+            start_new_session=not same_session,
+        )
+        self._read()
+
+    def ask(self, line: str) -> None:
+        """Send a line."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+    def answer(self) -> Any:
+        """Wait for an answer."""
+        return json.loads(self._read())
+
+    def _read(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self._name} has ended with {self._process.wait()}")
+        return line
+
+    def close(self) -> None:
+        """End it."""
+        with contextlib.suppress(OSError):
+            self.ask("end")
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """What trains beside the services, and how.
+
+    Attributes
+    ----------
+    training : Training | None
+        None: nothing does.
+    same_session : bool
+        Whether it is in the session of the services.
+    environment : Mapping[str, str]
+        Of the training.
+    """
+
+    training: Training | None = None
+    same_session: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """One condition for a while.
+
+    Attributes
+    ----------
+    latencies_s, times_s, wakes_s : NDArray[np.float64]
+        Of the services' requests: latency and when each was due, and the delays of wake-ups.
+    duration_s : float
+        How long it was.
+    cpu_s, queued_s : float
+        Processor time of the services, and how long they were ready and had none.
+    trained : Mapping[str, Any]
+        What the training tells; empty without one.
+    """
+
+    latencies_s: NDArray[np.float64]
+    times_s: NDArray[np.float64]
+    wakes_s: NDArray[np.float64]
+    duration_s: float
+    cpu_s: float
+    queued_s: float
+    trained: Mapping[str, Any]
+
+    def misses(self, budget_s: float) -> float:
+        """Return the share of requests over a budget."""
+        return float(np.mean(self.latencies_s > budget_s))
+
+    @property
+    def steps_per_s(self) -> float:
+        """Local steps per second."""
+        return float(self.trained["num_steps"] / self.trained["elapsed_s"]) if self.trained else 0.0
+
+
+class Bench:
+    """Services that are there all the time, and one training process per condition.
+
+    Parameters
+    ----------
+    loads : Sequence[Load]
+        The services, a process each.
+    sockets : Sequence[str]
+        Where the first service pushes its latencies.
+    """
+
+    def __init__(self, loads: Sequence[Load], sockets: Sequence[str] = ()) -> None:
+        self._clock, self._trainers = WallClock(), dict[str, Worker]()
+        self._services = [
+            Worker(
+                "service",
+                json.dumps(asdict(load)),
+                *(sockets if index == 0 else ()),
+                same_session=True,
+                environment=_ONE_THREAD,
+            )
+            for index, load in enumerate(loads)
+        ]
+
+    def __enter__(self) -> "Bench":
+        """Return this bench."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End all processes."""
+        for worker in [*self._trainers.values(), *self._services]:
+            worker.close()
+
+    def add(self, name: str, condition: Condition) -> None:
+        """Start the training of a condition; it waits until it is asked."""
+        if condition.training is not None:
+            self._trainers[name] = Worker(
+                "trainer",
+                json.dumps(asdict(condition.training)),
+                same_session=condition.same_session,
+                environment=condition.environment,
+            )
+
+    def alone(self, name: str, duration_s: float) -> float:
+        """Return the steps per second of a training while the services rest."""
+        trainer = self._trainers[name]
+        trainer.ask(f"run {duration_s}")
+        told = trainer.answer()
+        return float(told["num_steps"] / told["elapsed_s"])
+
+    def block(self, name: str, duration_s: float) -> Block:
+        """Run the services for a while beside the training of a condition, if it has one."""
+        trainer = self._trainers.get(name)
+        for service in self._services:
+            service.ask(f"run {duration_s + _WARM_UP_S}")
+        if trainer is not None:
+            trainer.ask(f"run {duration_s}")
+        served = [service.answer() for service in self._services]
+        trained = trainer.answer() if trainer is not None else {}
+        return Block(
+            latencies_s=_joined(served, "latencies_s"),
+            times_s=_joined(served, "times_s"),
+            wakes_s=_joined(served, "wakes_s"),
+            duration_s=duration_s,
+            cpu_s=sum(s["cpu_s"] for s in served),
+            queued_s=sum(s["queued_s"] for s in served),
+            trained=trained,
+        )
+
+    def interleaved(
+        self, names: Sequence[str], rounds: int, duration_s: float
+    ) -> Iterator[tuple[str, Block]]:
+        """Yield blocks A B C A B C: what drifts on the machine drifts for all."""
+        for _ in range(rounds):
+            for name in names:
+                yield name, self.block(name, duration_s)
+
+
+def _joined(served: Sequence[Mapping[str, Any]], key: str) -> NDArray[np.float64]:
+    return np.concatenate([np.asarray(s[key], float) for s in served])

@@ -1,0 +1,129 @@
+"""Training beside a service in a process of its own: `python -m simulations.colocation.trainer`.
+
+It obeys lines on its standard input: `run SECONDS` trains that long, as a ClientApp would, and
+answers with a JSON object; `end` ends it.
+"""
+
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from deepedge_flwr.client.device import LocalDevice
+from deepedge_flwr.client.isolation import isolate
+from deepedge_flwr.client.probes import Probe, Watched, make_probe, watching
+from deepedge_flwr.core.gate import Gate
+from deepedge_flwr.core.local_run import LocalRun
+from deepedge_flwr.core.types import TrainPlan
+
+_WIDTH = 512
+_SILENCE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """How a process trains.
+
+    Attributes
+    ----------
+    step_s : float
+        Seconds of a local step on the idle machine.
+    threads : int
+        Of the numerical library.
+    isolation : tuple[str, ...]
+        Mechanisms of `isolate` to apply.
+    budget_s : float | None
+        Budget of the gate; None trains without one.
+    probe : str
+        How the gate sees the service.
+    memory_mib : float
+        0 is a multilayer perceptron; otherwise a step adds vectors of this size, and is bound by
+        the memory.
+    """
+
+    step_s: float = 0.03
+    threads: int = 2
+    isolation: tuple[str, ...] = ()
+    budget_s: float | None = None
+    probe: str = ""
+    memory_mib: float = 0.0
+
+
+class Step:
+    """One local step that takes `step_s` on the idle machine."""
+
+    def __init__(self, training: Training) -> None:
+        torch.manual_seed(0)
+        self._repeats, self._memory = 1, training.memory_mib > 0
+        if self._memory:
+            num_floats = int(training.memory_mib * 2**20 / 4)
+            self._vectors = torch.ones(num_floats), torch.ones(num_floats)
+        else:
+            layers = [torch.nn.Linear(_WIDTH, _WIDTH), torch.nn.ReLU()]
+            self._model = torch.nn.Sequential(*layers, torch.nn.Linear(_WIDTH, 10))
+            self._optimizer = torch.optim.SGD(self._model.parameters(), lr=0.01)
+            self._x, self._y = torch.randn(64, _WIDTH), torch.randint(0, 10, (64,))
+        # Twice: the first figures are of cold caches and of a slow clock.
+        for _ in range(2):
+            once_s = sorted(self._timed_s() for _ in range(15))[7] / self._repeats
+            self._repeats = max(1, round(training.step_s / once_s))
+
+    def __call__(self) -> None:
+        """Do it: some passes over a batch whose gradients add up, and one update."""
+        if self._memory:
+            for _ in range(self._repeats):
+                self._vectors[0].add_(self._vectors[1])
+            return
+        self._optimizer.zero_grad()
+        for _ in range(self._repeats):
+            torch.nn.functional.cross_entropy(self._model(self._x), self._y).backward()
+        self._optimizer.step()
+
+    def _timed_s(self) -> float:
+        started_s = time.perf_counter()
+        self()
+        return time.perf_counter() - started_s
+
+
+def train(step: Step, gate: Gate | None, probe: Probe | None, duration_s: float) -> dict[str, Any]:
+    """Train for a while; return what was done."""
+    device = LocalDevice(probe)
+    begun_s, cpu_s = time.monotonic(), time.process_time()
+    run = LocalRun(TrainPlan(num_steps=sys.maxsize, deadline_s=duration_s), gate, device)
+    ends_s = []
+    for _ in run:
+        step()
+        ends_s.append(time.monotonic())
+    return {**asdict(run.telemetry()), "ends_s": ends_s, "begun_s": begun_s,
+            "elapsed_s": time.monotonic() - begun_s,
+            "cpu_s": time.process_time() - cpu_s}  # fmt: skip
+
+
+def main() -> None:
+    """Obey."""
+    training = Training(**json.loads(sys.argv[1]))
+    torch.set_num_threads(training.threads)
+    step, memory = Step(training), list[float]()
+    probe = make_probe(training.probe) if training.probe and training.budget_s else None
+    # One probe for all runs, begun before the training steps back.
+    with watching(probe, _SILENCE_S, gates=False):
+        if training.isolation:
+            isolate(training.isolation)
+        print("ready", flush=True)
+        for line in sys.stdin:
+            command, *rest = line.split()
+            if command == "end":
+                return
+            gate = None if training.budget_s is None else Gate(training.budget_s)
+            if gate is not None:
+                gate.remember(memory)
+            watched = None if probe is None else Watched(probe, _SILENCE_S)
+            print(json.dumps(train(step, gate, watched, float(rest[0]))), flush=True)
+            memory = [] if gate is None else gate.memory
+
+
+if __name__ == "__main__":
+    main()
