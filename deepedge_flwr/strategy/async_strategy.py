@@ -120,6 +120,7 @@ class AsyncStrategy(ConnectedHooks):
                 arrays, metrics = self.aggregate_train(self.version + 1, batch)
                 if arrays is None:
                     continue
+                self._count(grid)
                 self._show_version(metrics)
                 if metrics is not None:
                     result.train_metrics_clientapp[self.version] = metrics
