@@ -112,10 +112,11 @@ def test_it_trains(strategy: str, least: float, caplog: pytest.LogCaptureFixture
 
 def test_its_options_reach_the_strategy() -> None:
     strategy = server_app.build_strategy(
-        run_config() | {"latency-budget-ms": 20.0, "buffer-size": 3, "checkpoint-dir": "state"}
+        run_config()
+        | {"latency-budget-ms": 20.0, "buffer-size": 3, "checkpoint-dir": "state", "trim": 0.3}
     )
     assert isinstance(strategy, DeepEdge)
-    assert (strategy.latency_budget_s, strategy.buffer_size) == (0.02, 3)
+    assert (strategy.latency_budget_s, strategy.buffer_size, strategy.trim) == (0.02, 3, 0.3)
     assert strategy.checkpoint_dir == "state"
     plain = server_app.build_strategy(run_config())
     assert isinstance(plain, DeepEdge)
