@@ -1,6 +1,7 @@
 """Runs that outlive their server: the state of a strategy in checkpoints, and back from them."""
 
 import os
+from collections.abc import Callable
 from logging import INFO, WARNING
 from pathlib import Path
 from typing import Any
@@ -112,8 +113,8 @@ class ResumableHooks(BufferedHooks):
 
     def _count(self, grid: Grid) -> None:
         """Write what a private version tells, before it does."""
-        # A grid with a state of its own makes the very same versions again.
-        if self.privacy is None or self._writer is None or getattr(grid, "state", None) is not None:
+        # A grid that comes back makes the very same versions again.
+        if self.privacy is None or self._writer is None or _teller(grid) is not None:
             return
         try:
             self._writer.write_now(self._packed(grid))
@@ -126,7 +127,7 @@ class ResumableHooks(BufferedHooks):
         self._saved_version = self.version
 
     def _packed(self, grid: Grid) -> Packed:
-        world = None if (state_of := getattr(grid, "state", None)) is None else state_of()
+        world = None if (tell := _teller(grid)) is None else tell()
         models = {} if world is None else self._exchange.models_state()
         return pack(
             {"origin": self._origin(), "time_s": self._clock.now_s(), "run": self.state(),
@@ -166,3 +167,8 @@ class ResumableHooks(BufferedHooks):
                 "what its version has told: give another checkpoint_dir"
             )
         log(WARNING, "Checkpoint %s is damaged (%s): looking for the one before", path, reason)
+
+
+def _teller(grid: Grid) -> Callable[[], State] | None:
+    """Return what tells the state of a grid that can be restored; Flower's have another `state`."""
+    return None if getattr(grid, "restore", None) is None else getattr(grid, "state", None)

@@ -213,6 +213,19 @@ def test_damage_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
     assert newest.name in record.getMessage() and "damaged" in record.getMessage()
 
 
+def test_the_state_of_flower_s_simulation_runtime_is_not_the_run_s(tmp_path: Path) -> None:
+    class InMemory(InProcessGrid):
+        state = object()  # a LinkState, in Flower's InMemoryGrid
+
+    for num_rounds in (3, 5):
+        strategy = FedBuff(buffer_size=2, checkpoint_dir=tmp_path)
+        grid = InMemory(follow_target([1.0, 1.0]), 2)
+        strategy.start(grid, arrays([0.0]), num_rounds=num_rounds)
+        saved = CheckpointFolder(tmp_path).read()
+        assert saved is not None and saved["world"] is None
+        assert saved["run"]["version"] == num_rounds
+
+
 class Dies(InProcessGrid):
     """A SuperLink in real time that is gone after some messages."""
 
