@@ -32,7 +32,7 @@ class CheckpointFolder:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

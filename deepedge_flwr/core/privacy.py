@@ -24,7 +24,8 @@ class Privacy:
         Probability with which epsilon may not hold; well below one over the number of nodes.
     seed : int | None (default: None)
         Of the noise, to repeat an experiment; None draws it from the operating system. Who knows
-        it can take the noise away.
+        it can take the noise away. A run that is taken up again after its server has died draws
+        anew in any case, but for one in virtual time.
     """
 
     clip_norm: float
@@ -88,6 +89,14 @@ class PrivateSums(Stateful):
         rng = np.random.default_rng((self._entropy, version))
         scale = self._privacy.noise_multiplier * self._privacy.clip_norm
         return scale * rng.standard_normal(num_parameters)
+
+    def renew(self, entropy: int) -> None:
+        """Draw all further noise anew.
+
+        A version that is made again from other updates must not have the noise that it had: the
+        difference of the two would be free of it.
+        """
+        self._entropy = entropy
 
     def renamed(self, old_id: int, new_id: int) -> None:
         """Take two nodes for one, as they are the same device."""

@@ -7,7 +7,7 @@ to the subclass; Flower's hook names, `Result` and log style are kept.
 
 import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from logging import ERROR, INFO
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
@@ -32,7 +32,8 @@ class AsyncStrategy(ConnectedHooks):
     nodes on an equal fleet is exactly FedAvg.
 
     In real time, SIGINT and SIGTERM end a run between two events: with a last checkpoint, where it
-    has a folder for them, and a summary.
+    has a folder for them, and a summary. So does an error, of the grid for instance; it is raised
+    after that.
     """
 
     def start(
@@ -91,9 +92,10 @@ class AsyncStrategy(ConnectedHooks):
                 if not self._resume(grid):
                     self._wait_for_nodes(grid)
                     self._evaluate(result, evaluate_fn)
-                self._train(grid, num_rounds, train_config or ConfigRecord(), evaluate_config,
-                            result, evaluate_fn)  # fmt: skip
-                self._finish_evaluations(grid, result)
+                with self._last_words(grid, result):
+                    self._train(grid, num_rounds, train_config or ConfigRecord(), evaluate_config,
+                                result, evaluate_fn)  # fmt: skip
+                    self._finish_evaluations(grid, result)
                 self._checkpoint(grid, is_last=True)
             finally:
                 self._close_checkpoints()
@@ -102,6 +104,21 @@ class AsyncStrategy(ConnectedHooks):
             result.arrays = self.published_arrays()
             self._log_end(result)
         return result
+
+    @contextlib.contextmanager
+    def _last_words(self, grid: Grid, result: Result) -> Iterator[None]:
+        """Save what there is and sum it up if an error ends the run; that error is what is told."""
+        try:
+            yield
+        except Exception:
+            # In virtual time it stands for the death of the server, which has no last words.
+            if isinstance(self._clock, WallClock):
+                try:
+                    self._checkpoint(grid, is_last=True)
+                    self._log_end(result)
+                except Exception as error:
+                    log(ERROR, "No last checkpoint: %s", str(error) or repr(error))
+            raise
 
     def _train(
         self,
@@ -120,6 +137,7 @@ class AsyncStrategy(ConnectedHooks):
                 arrays, metrics = self.aggregate_train(self.version + 1, batch)
                 if arrays is None:
                     continue
+                self._count(grid)
                 self._show_version(metrics)
                 if metrics is not None:
                     result.train_metrics_clientapp[self.version] = metrics

@@ -40,6 +40,16 @@ class CheckpointWriter:
                 self._is_writing = True
                 self._thread.submit(self._work)
 
+    def write_now(self, packed: Packed) -> None:
+        """Write a state, and wait until it is on the disk.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        self._thread.submit(self._folder.write, packed).result()
+
     def close(self) -> None:
         """Wait until what was taken over is on the disk."""
         self._thread.shutdown(wait=True)

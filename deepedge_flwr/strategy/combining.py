@@ -85,6 +85,11 @@ class Combiner(Stateful):
         if self._private is not None:
             self._private.renamed(old_id, new_id)
 
+    def resumed(self) -> None:
+        """Take note that versions may be made again, from other updates."""
+        if self._private is not None:
+            self._private.renew(secrets.randbits(128))
+
     def loss(self) -> MetricRecord:
         """Return what all versions have told about the node seen most; nothing if not private."""
         if self._private is None or self._privacy is None:

@@ -1,6 +1,7 @@
 """The nodes of a run, and the messages to and from them, on either of Flower's grids."""
 
 from collections.abc import Iterable
+from functools import partial
 from logging import INFO
 
 from flwr.app import Message
@@ -34,6 +35,7 @@ class ConnectedHooks(MonitoredHooks):
 
         self._is_deployed = isinstance(grid, HttpGrid)
         self._puller = Puller(grid) if self._is_deployed else None
+        self._stop.listener = partial(_retry_no_more, grid)
         # Flower's simulation runs a node's messages at the same time: its state would be lost.
         self._per_node = self.outstanding if self._is_deployed else 1
         if self.outstanding > self._per_node:
@@ -98,3 +100,9 @@ class ConnectedHooks(MonitoredHooks):
         if any(r.has_error() and r.error.code == ErrorCode.NODE_UNAVAILABLE for r in replies):
             self._refresh_at_s = self._clock.now_s()
         return replies
+
+
+def _retry_no_more(grid: Grid) -> None:
+    """Let calls to a SuperLink that has gone fail: Flower would retry for ever, and nothing end."""
+    if (invoker := getattr(grid, "_retry_invoker", None)) is not None:
+        invoker.max_time = 0.0

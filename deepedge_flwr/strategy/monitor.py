@@ -39,7 +39,7 @@ class MetricsFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(path)
+        self._path = Path(path).expanduser()
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file: TextIO | None = self._path.open("a", encoding="utf-8", buffering=1)
@@ -54,7 +54,7 @@ class MetricsFile:
         if self._file is None:
             return
         # JSON has no word for what is not finite, and a dashboard none for it either.
-        finite = {n: None if _is_odd(v) else v for n, v in values.items()}
+        finite = {name: _finite(value) for name, value in values.items()}
         try:
             self._file.write(json.dumps({"kind": kind, "time_s": time_s, **finite}) + "\n")
         except OSError as error:
@@ -123,5 +123,8 @@ class PrometheusEndpoint:
         self._server.server_close()
 
 
-def _is_odd(value: Any) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)
+def _finite(value: Any) -> Any:
+    """Return a value, with None for every number in it that is not finite."""
+    if isinstance(value, list):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

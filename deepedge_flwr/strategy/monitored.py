@@ -11,7 +11,7 @@ from ..core.clock import WallClock
 from ..core.types import Update
 from ..records import get_telemetry
 from .monitor import MetricsFile, Monitor, PrometheusEndpoint
-from .options import require_count
+from .options import require_port
 from .resumable import ResumableHooks
 
 
@@ -38,7 +38,7 @@ class MonitoredHooks(ResumableHooks):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        require_count(prometheus_port=prometheus_port)
+        require_port(prometheus_port=prometheus_port)
         self.metrics_file, self.prometheus_port = metrics_file, prometheus_port
 
     def _watch(self, grid: Grid) -> None:

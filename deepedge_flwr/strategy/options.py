@@ -17,6 +17,16 @@ def require_count(**values: int | None) -> None:
             raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
 
 
+def require_port(**values: int | None) -> None:
+    """Raise ValueError if a value is neither None nor the number of a port."""
+    for name, value in values.items():
+        if value is not None and (type(value) is not int or not 0 < value < 65536):
+            raise ValueError(
+                f"{name} must be an integer from 1 to 65535, got {value!r}: give another one, or "
+                "none"
+            )
+
+
 def require_non_negative(**values: float) -> None:
     """Raise ValueError if a value is not >= 0."""
     for name, value in values.items():

@@ -1,6 +1,7 @@
 """Runs that outlive their server: the state of a strategy in checkpoints, and back from them."""
 
 import os
+from collections.abc import Callable
 from logging import INFO, WARNING
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from flwr.common import log
 from flwr.serverapp import Grid
 
 from ..core.checkpoint import CheckpointFolder
-from ..core.state import Names, State, pack
+from ..core.state import Names, Packed, State, pack
 from .buffered import BufferedHooks
 from .checkpoint_writer import CheckpointWriter
 from .evaluation import EvaluationRounds
@@ -32,12 +33,16 @@ class ResumableHooks(BufferedHooks):
     comes back with everything that is under way on it; then the run ends with the same model and
     ledger, bit for bit, as if it had never been interrupted.
 
+    With privacy, a version that nodes have seen must not be forgotten, as what it has told counts.
+    So its checkpoint is on the disk before anybody is told of it, and a run that cannot write one,
+    or whose newest one is damaged, does not go on.
+
     Parameters
     ----------
     checkpoint_dir : str | os.PathLike | None (default: None)
         Folder of the checkpoints of this one run; None writes none.
     checkpoint_every : int (default: 1)
-        Versions between two checkpoints.
+        Versions between two checkpoints; 1 with privacy.
     **options
         See `BufferedHooks`.
     """
@@ -70,7 +75,7 @@ class ResumableHooks(BufferedHooks):
         if self.checkpoint_dir is None:
             return False
         folder = CheckpointFolder(self.checkpoint_dir)
-        state = folder.read(_tell_about_damage)
+        state = folder.read(self._tell_about_damage)
         if state is not None:
             self._check_origin(state["origin"], folder.path)
         self._writer, self._saved_version = CheckpointWriter(folder), self.version
@@ -90,6 +95,7 @@ class ResumableHooks(BufferedHooks):
             return True
         # Messages of a former run of Flower are worth nothing: its server has dropped them.
         self._exchange.abandon()
+        self._combiner.resumed()
         self._evaluations = EvaluationRounds()
         self._last_update_s = self._refresh_at_s = self._clock.now_s()
         stopped_s = self._clock.now_s() - state["time_s"]
@@ -103,11 +109,30 @@ class ResumableHooks(BufferedHooks):
         if self._writer is None or num_versions < (1 if is_last else self.checkpoint_every):
             return
         self._saved_version = self.version
-        world = None if (state_of := getattr(grid, "state", None)) is None else state_of()
+        self._writer.write(self._packed(grid))
+
+    def _count(self, grid: Grid) -> None:
+        """Write what a private version tells, before it does."""
+        # A grid that comes back makes the very same versions again.
+        if self.privacy is None or self._writer is None or _teller(grid) is not None:
+            return
+        try:
+            self._writer.write_now(self._packed(grid))
+        except OSError as error:
+            raise RuntimeError(
+                f"cannot write a checkpoint in {self.checkpoint_dir} ({error}), and with privacy "
+                f"version {self.version} is not published uncounted: make room and start the run "
+                "again"
+            ) from error
+        self._saved_version = self.version
+
+    def _packed(self, grid: Grid) -> Packed:
+        world = None if (tell := _teller(grid)) is None else tell()
         models = {} if world is None else self._exchange.models_state()
-        state = {"origin": self._origin(), "time_s": self._clock.now_s(), "run": self.state(),
-                 "world": world, "models": models}  # fmt: skip
-        self._writer.write(pack(state))
+        return pack(
+            {"origin": self._origin(), "time_s": self._clock.now_s(), "run": self.state(),
+             "world": world, "models": models}
+        )  # fmt: skip
 
     def _close_checkpoints(self) -> None:
         if self._writer is not None:
@@ -135,6 +160,15 @@ class ResumableHooks(BufferedHooks):
                     "checkpoint_dir"
                 )
 
+    def _tell_about_damage(self, path: Path, reason: str) -> None:
+        if self.privacy is not None:
+            raise ValueError(
+                f"checkpoint {path} is damaged ({reason}), and with privacy nothing else counts "
+                "what its version has told: give another checkpoint_dir"
+            )
+        log(WARNING, "Checkpoint %s is damaged (%s): looking for the one before", path, reason)
 
-def _tell_about_damage(path: Path, reason: str) -> None:
-    log(WARNING, "Checkpoint %s is damaged (%s): looking for the one before", path, reason)
+
+def _teller(grid: Grid) -> Callable[[], State] | None:
+    """Return what tells the state of a grid that can be restored; Flower's have another `state`."""
+    return None if getattr(grid, "restore", None) is None else getattr(grid, "state", None)

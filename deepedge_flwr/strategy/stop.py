@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from collections.abc import Callable
 from logging import INFO
 from types import FrameType
 from typing import Any
@@ -14,9 +15,15 @@ class StopSignals:
 
     A second one is delivered at once. Outside the main thread, where Python delivers no signals,
     nothing is held back.
+
+    Attributes
+    ----------
+    listener : Callable[[], None] | None
+        Told of the first one.
     """
 
     def __init__(self) -> None:
+        self.listener: Callable[[], None] | None = None
         self._received: int | None = None
         self._former: dict[int, Any] = {}
 
@@ -46,6 +53,8 @@ class StopSignals:
         self._received = number
         name = signal.Signals(number).name
         log(INFO, "%s: stopping before the next event; send it again to stop at once", name)
+        if self.listener is not None:
+            self.listener()
 
     def _restore(self) -> None:
         for number, handler in self._former.items():

@@ -1,8 +1,10 @@
 """`python -m simulations.deployment`: the whole of a deployment on this machine, and its end."""
 
 import argparse
+import signal
 import tempfile
 from pathlib import Path
+from types import FrameType
 
 from rich.console import Console
 
@@ -27,6 +29,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.nodes < 2 or arguments.versions < 1:
         parser.error("need --nodes of at least 2 and --versions of at least 1")
+    signal.signal(signal.SIGTERM, _end)
     with tempfile.TemporaryDirectory() as temporary:
         try:
             return _try(arguments, arguments.folder or Path(temporary))
@@ -34,6 +37,11 @@ def main() -> int:
             parser.exit(1, f"error: {error}\n")
         except KeyboardInterrupt:
             parser.exit(130, "stopped\n")
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    """End as if nothing more were to do: what was started is stopped on the way out."""
+    raise SystemExit(128 + number)
 
 
 def _try(arguments: argparse.Namespace, folder: Path) -> int:

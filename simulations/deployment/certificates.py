@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-LOCAL = ("localhost", "127.0.0.1")
+#: Always in the server's certificate: the ServerApp reaches the SuperLink there.
+_LOCAL = ("localhost", "127.0.0.1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ class Certificates:
 
 
 def make_certificates(
-    folder: Path, *, hosts: Sequence[str] = LOCAL, num_nodes: int = 0, num_days: int = 30
+    folder: Path, *, hosts: Sequence[str] = (), num_nodes: int = 0, num_days: int = 30
 ) -> Certificates:
     """Write an authority's certificate, the server's, and the nodes' keys.
 
@@ -49,8 +50,8 @@ def make_certificates(
     ----------
     folder : Path
         Where to; made if it does not exist.
-    hosts : Sequence[str]
-        Names and addresses by which the nodes reach the server.
+    hosts : Sequence[str] (default: ())
+        Names and addresses by which the nodes reach the server, besides the loopback interface.
     num_nodes : int (default: 0)
         SuperNodes to make a key for.
     num_days : int (default: 30)
@@ -66,7 +67,8 @@ def make_certificates(
         raise ValueError(f"{folder} has certificates already: delete them or give another folder")
     authority_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority = _certificate("deepedge trial authority", authority_key, None, num_days, [])
-    server = _certificate(hosts[0], server_key, (authority, authority_key), num_days, hosts)
+    names = tuple(dict.fromkeys((*hosts, *_LOCAL)))
+    server = _certificate(names[0], server_key, (authority, authority_key), num_days, names)
     made = Certificates(
         authority=folder / "ca.crt",
         server=folder / "server.crt",
@@ -144,22 +146,30 @@ def main() -> int:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--host", action="append", help="name or address of the SuperLink; "
-                        "may be repeated (default: localhost and 127.0.0.1)")  # fmt: skip
+                        "may be repeated; localhost and 127.0.0.1 are always in")  # fmt: skip
     parser.add_argument("--nodes", type=int, default=0, help="SuperNodes to make a key for")
     parser.add_argument("--days", type=int, default=30, help="days of validity (default: 30)")
     arguments = parser.parse_args()
     try:
-        made = make_certificates(arguments.folder, hosts=arguments.host or LOCAL,
+        made = make_certificates(arguments.folder, hosts=arguments.host or (),
                                  num_nodes=arguments.nodes, num_days=arguments.days)  # fmt: skip
     except (ValueError, OSError) as error:
         parser.exit(2, f"error: {error}\n")
-    print(f"SuperLink:  flower-superlink --ssl-ca-certfile {made.authority} --ssl-certfile "
-          f"{made.server} --ssl-keyfile {made.server_key} --enable-supernode-auth")  # fmt: skip
-    print(f"SuperNodes: flower-supernode --root-certificates {made.authority} "
-          "--auth-supernode-private-key KEY --superlink HOST:8000")  # fmt: skip
-    for key in made.node_keys:
-        print(f"  once:     flwr supernode register {key}.pub SUPERLINK-NAME")
+    _explain(made, (arguments.host or _LOCAL)[0])
     return 0
+
+
+def _explain(made: Certificates, host: str) -> None:
+    print(f"SuperLink:   flower-superlink --host 0.0.0.0 --disable-runtime-dependency-installation "
+          f"--ssl-ca-certfile {made.authority} --ssl-certfile {made.server} "
+          f"--ssl-keyfile {made.server_key} --enable-supernode-auth")  # fmt: skip
+    print(f"SuperNodes:  flower-supernode --superlink {host}:8000 "
+          f"--root-certificates {made.authority} --auth-supernode-private-key KEY")  # fmt: skip
+    # Flower wants an absolute path there.
+    print(f'config.toml: address = "{host}:8000"\n'
+          f'             root-certificates = "{made.authority.resolve()}"')  # fmt: skip
+    for key in made.node_keys:
+        print(f"once:        flwr supernode register {key}.pub SUPERLINK-NAME")
 
 
 if __name__ == "__main__":

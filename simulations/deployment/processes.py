@@ -1,6 +1,7 @@
 """Processes of the operating system: families of them, their ports, their end."""
 
 import contextlib
+import math
 import shutil
 import signal
 import socket
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+_LOOK_S = 0.2  # how often it is looked who is still there
 
 
 class DeploymentError(RuntimeError):
@@ -63,14 +66,20 @@ def kill_family(pid: int) -> None:
             process.kill()
 
 
-def terminate_families(pids: Iterable[int]) -> None:
-    """Ask processes to end; who of their families is still there after 10 s is killed."""
+def terminate_families(pids: Iterable[int], patience_s: float = 10.0) -> None:
+    """Ask processes to end; who of their families is still there after a while is killed."""
     families = [_family(pid) for pid in pids]
     for family in families:
         for process in family[:1]:
             with contextlib.suppress(psutil.Error):
                 process.send_signal(signal.SIGTERM)
-    _, alive = psutil.wait_procs([p for family in families for p in family], timeout=10)
+    alive = {process for family in families for process in family}
+    for _ in range(math.ceil(patience_s / _LOOK_S)):
+        # A family grows until all of it have noticed: Flower starts a process per message.
+        alive |= {process for parent in alive for process in _family(parent.pid)}
+        _, left = psutil.wait_procs(alive, timeout=_LOOK_S)
+        if not (alive := set(left)):
+            return
     for process in alive:
         with contextlib.suppress(psutil.Error):
             process.kill()

@@ -22,6 +22,11 @@ def test_the_newest_two_are_kept(tmp_path: Path) -> None:
     assert CheckpointFolder(folder.path).read() == {"i": 4}
 
 
+def test_a_home_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert CheckpointFolder("~/state").path == tmp_path / "state"
+
+
 @pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b"", lambda b: b[:-40] + b[-39:]])
 def test_a_damaged_one_is_told_and_the_one_before_used(tmp_path: Path, damage: Any) -> None:
     folder = CheckpointFolder(tmp_path)

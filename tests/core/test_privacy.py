@@ -88,6 +88,13 @@ def test_its_state_is_all_of_it() -> None:
     assert twin.noise_multiplier == private.noise_multiplier
 
 
+def test_renewed_noise_is_another_of_the_same_strength() -> None:
+    private, before = sums(), sums().noise(3, 100_000)
+    private.renew(8)
+    after = private.noise(3, 100_000)
+    assert float((after - before).std()) == pytest.approx(math.sqrt(2) * 6.0, rel=0.02)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

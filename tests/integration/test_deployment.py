@@ -107,9 +107,12 @@ def test_the_same_app_runs_in_flower_s_simulation_runtime(tmp_path: Path) -> Non
     metrics = tmp_path / "metrics.jsonl"
     with LocalDeployment(tmp_path, [], simulated_nodes=3) as running:
         config = {"min-nodes": 3, "num-server-rounds": 4, "outstanding": 2}
-        run = running.run({**config, "metrics-file": str(metrics)})
+        state = str(tmp_path / "state")
+        run = running.run({**config, "metrics-file": str(metrics), "checkpoint-dir": state})
         assert running.wait(run, PATIENCE_S) == "finished:completed"
     assert [row["version"] for row in rows_of(metrics, "version")] == [1, 2, 3, 4]
+    saved = CheckpointFolder(state).read()
+    assert saved is not None and saved["run"]["version"] == 4
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:

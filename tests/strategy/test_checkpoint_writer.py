@@ -67,3 +67,14 @@ def test_what_is_handed_over_before_the_end_is_on_the_disk(tmp_path: Path) -> No
     writer.write(pack({"i": 7}))
     writer.close()
     assert folder.read() == {"i": 7}
+
+
+def test_what_is_written_now_is_on_the_disk_at_once_or_an_error(tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path / "state")
+    writer = CheckpointWriter(folder)
+    writer.write_now(pack({"i": 3}))
+    assert folder.read() == {"i": 3}
+    folder.path = tmp_path / "gone"
+    with pytest.raises(OSError, match="gone"):
+        writer.write_now(pack({"i": 4}))
+    writer.close()

@@ -72,6 +72,26 @@ def test_a_file_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         MetricsFile(tmp_path)
 
 
+def test_what_is_not_finite_is_null_in_lists_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file = MetricsFile("~/metrics.jsonl")
+    file.show("version", 1.0, {"losses": [0.5, math.nan, -math.inf], "loss": math.inf, "n": 3})
+    file.close()
+    text = (tmp_path / "metrics.jsonl").read_text()
+    assert "NaN" not in text and "Infinity" not in text
+    assert json.loads(text) == {
+        "kind": "version", "time_s": 1.0, "losses": [0.5, None, None], "loss": None, "n": 3
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("port", [0, 70000, 9094.0])
+def test_a_port_that_does_not_exist_is_named(port: Any) -> None:
+    with pytest.raises(ValueError, match=f"prometheus_port must be .* to 65535, got {port}: give"):
+        FedBuff(prometheus_port=port)
+
+
 def test_a_full_disk_ends_the_metrics_and_not_the_run(caplog: pytest.LogCaptureFixture) -> None:
     file = MetricsFile("/dev/full")
     for _ in range(3):

@@ -1,16 +1,19 @@
 """Runs whose models tell little about any one node."""
 
 import math
+import shutil
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pytest
+from flwr.app import ArrayRecord
 
 import deepedge_flwr
 from deepedge_flwr import CA2FL, DeepEdge, FedAsync, FedBuff, FedCompass, Privacy
-from deepedge_flwr.simulation import HorizonReached
+from deepedge_flwr.core.checkpoint import CheckpointFolder
+from deepedge_flwr.simulation import HorizonReached, InProcessGrid, VirtualGrid
 from deepedge_flwr.strategy.accountant import epsilon
 from tests.numpy_app import arrays, deepedge_mod, fleet, follow_target, vector, virtual_grid
 
@@ -102,6 +105,80 @@ def test_an_interrupted_run_has_the_same_noise_and_the_same_loss(tmp_path: Path)
     assert models[0] == models[1]
     other = FedBuff(buffer_size=2, privacy=secret).start(grid(), arrays([0.0]), num_rounds=30)
     assert vector(other.arrays) != models[0]  # another run, another secret
+
+
+class Live(VirtualGrid):
+    """A grid whose messages are lost with the server, as Flower's own."""
+
+    restore = None  # type: ignore[assignment]
+    state = None  # type: ignore[assignment]
+
+    def __init__(self, horizon_s: float = math.inf) -> None:
+        app = follow_target(TARGETS, mods=[deepedge_mod()], num_steps=2)
+        specs = fleet(1.0, 2.0, 3.0, 4.0)
+        super().__init__(InProcessGrid(app, 4), specs, num_steps=1, horizon_s=horizon_s)
+
+
+def counted(**options: Any) -> FedBuff:
+    return FedBuff(buffer_size=2, privacy=NOISY, **options)
+
+
+def test_a_version_that_is_made_again_has_other_noise(tmp_path: Path) -> None:
+    """Of a seed, too: what the version is made of is another time's."""
+    noise = []
+    for _ in range(2):
+        strategy = counted(checkpoint_dir=tmp_path / "state")
+        with pytest.raises(HorizonReached):
+            strategy.start(Live(6.0), arrays([0.0]), num_rounds=999)
+        # What the next version would be told with, were the server to die now or never.
+        noise.append(strategy._combiner._private.noise(strategy.version, 1)[0])
+        shutil.copytree(tmp_path / "state", tmp_path / "twin", dirs_exist_ok=True)
+    twin = counted(checkpoint_dir=tmp_path / "twin")
+    with pytest.raises(HorizonReached):
+        twin.start(Live(0.1), arrays([0.0]), num_rounds=999)
+    assert twin.version == strategy.version
+    noise.append(twin._combiner._private.noise(strategy.version, 1)[0])
+    assert len(set(noise)) == 3
+
+
+def test_a_version_is_counted_on_the_disk_before_anybody_sees_it(tmp_path: Path) -> None:
+    seen: list[int] = []
+    strategy = counted(checkpoint_dir=tmp_path, checkpoint_every=1000)
+
+    def evaluate(version: int, _: ArrayRecord) -> None:
+        saved = CheckpointFolder(tmp_path).read()
+        if version:
+            assert saved is not None and saved["run"]["version"] == version
+            squares = saved["run"]["_combiner"]["_private"]["_squares"]
+            assert squares == strategy._combiner._private._squares
+            seen.append(version)
+
+    strategy.start(Live(), arrays([0.0]), num_rounds=5, evaluate_fn=evaluate)
+    assert seen == [1, 2, 3, 4, 5]
+
+
+def test_a_version_that_cannot_be_counted_is_not_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError("no space left on device")
+
+    seen: list[int] = []
+    monkeypatch.setattr(CheckpointFolder, "write", full)
+    with pytest.raises(RuntimeError, match=r"no space left.*version 1 is not published"):
+        counted(checkpoint_dir=tmp_path).start(
+            Live(), arrays([0.0]), num_rounds=5, evaluate_fn=lambda version, _: seen.append(version)
+        )
+    assert seen == [0]
+
+
+def test_what_was_told_is_not_forgotten_with_a_damaged_checkpoint(tmp_path: Path) -> None:
+    counted(checkpoint_dir=tmp_path).start(Live(), arrays([0.0]), num_rounds=3)
+    newest = max(tmp_path.iterdir())
+    newest.write_bytes(newest.read_bytes()[:-9])
+    for _ in range(2):
+        with pytest.raises(ValueError, match=rf"{newest.name} is damaged"):
+            counted(checkpoint_dir=tmp_path).start(Live(), arrays([0.0]), num_rounds=4)
 
 
 @pytest.mark.parametrize(

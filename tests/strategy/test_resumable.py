@@ -10,6 +10,7 @@ from flwr.app import Array, ArrayRecord
 
 import deepedge_flwr
 from deepedge_flwr import DeepEdge, FedBuff, FedCompass, FedNova
+from deepedge_flwr.core.checkpoint import CheckpointFolder
 from deepedge_flwr.records import DISPATCH_INDEX, get_config
 from deepedge_flwr.simulation import (
     NO_FAULTS,
@@ -210,6 +211,60 @@ def test_damage_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
     assert strategy.version == 9
     (record,) = [r for r in caplog.records if r.levelno == logging.WARNING]
     assert newest.name in record.getMessage() and "damaged" in record.getMessage()
+
+
+def test_the_state_of_flower_s_simulation_runtime_is_not_the_run_s(tmp_path: Path) -> None:
+    class InMemory(InProcessGrid):
+        state = object()  # a LinkState, in Flower's InMemoryGrid
+
+    for num_rounds in (3, 5):
+        strategy = FedBuff(buffer_size=2, checkpoint_dir=tmp_path)
+        grid = InMemory(follow_target([1.0, 1.0]), 2)
+        strategy.start(grid, arrays([0.0]), num_rounds=num_rounds)
+        saved = CheckpointFolder(tmp_path).read()
+        assert saved is not None and saved["world"] is None
+        assert saved["run"]["version"] == num_rounds
+
+
+class Dies(InProcessGrid):
+    """A SuperLink in real time that is gone after some messages."""
+
+    def __init__(self, num_messages: int) -> None:
+        super().__init__(follow_target([1.0, 1.0]), 2)
+        self._num_left = num_messages
+
+    def push_messages(self, messages: Any) -> Any:
+        if not self._num_left:
+            raise ConnectionError("the SuperLink is down")
+        self._num_left -= 1
+        return super().push_messages(messages)
+
+
+def test_an_error_of_the_grid_comes_after_a_last_checkpoint(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "flwr")
+    strategy = FedBuff(buffer_size=2, checkpoint_dir=tmp_path, checkpoint_every=1000)
+    with pytest.raises(ConnectionError, match="SuperLink is down"):
+        strategy.start(Dies(6), arrays([0.0]), num_rounds=1000)
+    saved = CheckpointFolder(tmp_path).read()
+    assert saved is not None and saved["run"]["version"] == strategy.version == 3
+    assert any("3 versions in" in record.getMessage() for record in caplog.records)
+
+
+def test_the_error_is_told_even_if_nothing_can_be_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise TypeError("a state cannot hold that")
+
+    monkeypatch.setattr("deepedge_flwr.strategy.resumable.pack", fail)
+    strategy = FedBuff(buffer_size=2, checkpoint_dir=tmp_path, checkpoint_every=1000)
+    with pytest.raises(ConnectionError, match="SuperLink is down"):
+        strategy.start(Dies(6), arrays([0.0]), num_rounds=1000)
+    assert "No last checkpoint: a state cannot hold that" in [
+        r.getMessage() for r in caplog.records
+    ]
 
 
 def test_options() -> None:

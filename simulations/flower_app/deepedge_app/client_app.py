@@ -22,8 +22,8 @@ def train(message: Message, context: Context) -> Message:
     # The index of the message, so that work that was lost is repeated and not replaced.
     index = int(config.get(DISPATCH_INDEX, config.get("server-round", 0)))
     count = int(run["local-steps"]) if DISPATCH_INDEX not in config else MAX_STEPS
-    key = (int(run["seed"]), int(context.node_config.get("partition-id", 0)), index)
-    repeats = int(context.node_config.get("work-factor", 1))
+    key = (int(run["seed"]), _count(context, "partition-id", 0), index)
+    repeats = _count(context, "work-factor", 1)
     losses = []
     for batch in local_steps(batches(examples, int(run["batch-size"]), count, key)):
         for _ in range(repeats - 1):  # a slower device, for tests: the same step, computed again
@@ -51,8 +51,19 @@ def _examples(context: Context) -> Examples:
     node = context.node_config
     if (path := str(node.get("data", ""))) != "":
         return load_file(path)
-    index, count = int(node.get("partition-id", 0)), int(node.get("num-partitions", 1))
+    index, count = _count(context, "partition-id", 0), _count(context, "num-partitions", 1)
     return load_partition(index, count, int(context.run_config["seed"]))
+
+
+def _count(context: Context, key: str, least: int) -> int:
+    """Return an integer of the node's configuration, `least` if it has none."""
+    value = context.node_config.get(key, least)
+    if type(value) is not int or value < least:
+        raise ValueError(
+            f"node config {key} must be an integer >= {least}, got {value!r}: give it without "
+            f"quotes, such as {key}={least}"
+        )
+    return value
 
 
 def _weights(message: Message) -> Weights:

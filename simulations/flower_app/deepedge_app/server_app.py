@@ -76,6 +76,7 @@ def build_strategy(run: Mapping[str, Any]) -> Strategy:
         max_steps=_unless_zero(int(run["max-steps"])),
         outstanding=int(run["outstanding"]),
         combine=str(run["combine"]),
+        trim=float(run["trim"]),
         checkpoint_dir=_unless_zero(str(run["checkpoint-dir"])),
         checkpoint_every=int(run["checkpoint-every"]),
         metrics_file=_unless_zero(str(run["metrics-file"])),

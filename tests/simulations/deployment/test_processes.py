@@ -18,6 +18,17 @@ PARENT = (
     "print(child.pid, flush=True)\n"
     "child.wait()\n"
 )
+LATE = (
+    "import signal, subprocess, sys, time\n"
+    "def late(*_):\n"
+    "    sleep = [sys.executable, '-c', 'import time; time.sleep(600)']\n"
+    "    print(subprocess.Popen(sleep).pid, flush=True)\n"
+    "    time.sleep(2)\n"
+    "    sys.exit()\n"
+    "signal.signal(signal.SIGTERM, late)\n"
+    "print('ready', flush=True)\n"
+    "time.sleep(600)\n"
+)
 
 
 def start() -> tuple[subprocess.Popen[str], int]:
@@ -40,11 +51,20 @@ def test_a_family_is_killed() -> None:
 
 def test_a_family_is_terminated() -> None:
     families = [start(), start()]
-    terminate_families(parent.pid for parent, _ in families)
+    terminate_families((parent.pid for parent, _ in families), patience_s=1.0)
     for parent, child in families:
         parent.communicate()
         assert not is_running(child)
     kill_family(families[0][0].pid)  # who has gone is no error
+
+
+def test_a_child_that_is_born_at_the_end_is_terminated_too() -> None:
+    """Flower's executor may start a process for a message when it has been told to end."""
+    parent = subprocess.Popen([sys.executable, "-c", LATE], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None and parent.stdout.readline()
+    terminate_families([parent.pid])
+    child = int(parent.communicate()[0])
+    assert not is_running(child)
 
 
 def test_ports_are_different_and_free() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flwr.app import Context, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.serverapp.strategy import FedAvg
 
 from deepedge_flwr import DeepEdge
@@ -112,10 +112,11 @@ def test_it_trains(strategy: str, least: float, caplog: pytest.LogCaptureFixture
 
 def test_its_options_reach_the_strategy() -> None:
     strategy = server_app.build_strategy(
-        run_config() | {"latency-budget-ms": 20.0, "buffer-size": 3, "checkpoint-dir": "state"}
+        run_config()
+        | {"latency-budget-ms": 20.0, "buffer-size": 3, "checkpoint-dir": "state", "trim": 0.3}
     )
     assert isinstance(strategy, DeepEdge)
-    assert (strategy.latency_budget_s, strategy.buffer_size) == (0.02, 3)
+    assert (strategy.latency_budget_s, strategy.buffer_size, strategy.trim) == (0.02, 3, 0.3)
     assert strategy.checkpoint_dir == "state"
     plain = server_app.build_strategy(run_config())
     assert isinstance(plain, DeepEdge)
@@ -123,6 +124,22 @@ def test_its_options_reach_the_strategy() -> None:
     assert isinstance(server_app.build_strategy(run_config(strategy="fedavg")), FedAvg)
     with pytest.raises(ValueError, match="must be 'deepedge' or 'fedavg', got 'fedprox'"):
         server_app.build_strategy(run_config(strategy="fedprox"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "least"),
+    [("partition-id", "a", 0), ("num-partitions", 0, 1), ("work-factor", 1.5, 1)],
+)
+def test_a_node_s_bad_value_is_named(key: str, value: Any, least: int) -> None:
+    config = run_config()
+    node = {"partition-id": 0, "num-partitions": 1, key: value}
+    context = Context(run_id=1, node_id=1, node_config=node, state=RecordDict(), run_config=config)
+    weights = perceptron.initial_weights(64, 2, 10, 0)
+    arrays = ArrayRecord({name: Array(values) for name, values in weights.items()})
+    content = RecordDict({"arrays": arrays, "config": ConfigRecord()})
+    named = f"node config {key} must be an integer >= {least}, got {value!r}: give it without"
+    with pytest.raises(ValueError, match=named):
+        client_app.train(Message(content, 1, "train"), context)
 
 
 def test_only_what_the_app_needs_is_in_its_folder() -> None:
