@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.types import Vector
+
 _BLOCK = 1024
 _NONE: NDArray[np.float64] = np.zeros(0)
 
@@ -20,6 +22,9 @@ class ServiceSpec:
     -x / contention_s otherwise. Request k has the latency
 
         latency_s (1 + (slowdown - 1) x) exp(jitter z_k),   z_k standard normal.
+
+    Besides, one that arrives while the device computes finds its processor taken with probability
+    `collision`, and waits for it for an exponentially distributed time of mean `wait_s`.
 
     Attributes
     ----------
@@ -35,6 +40,10 @@ class ServiceSpec:
         Time constant of contention.
     jitter : float
         Standard deviation of the logarithm of the latency.
+    collision : float
+        Probability of a wait, in [0, 1].
+    wait_s : float
+        Mean of a wait.
     """
 
     period_s: float
@@ -43,6 +52,8 @@ class ServiceSpec:
     slowdown: float = 1.75
     contention_s: float = 2.0
     jitter: float = 0.1
+    collision: float = 0.0
+    wait_s: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("period_s", "latency_s", "budget_s", "contention_s"):
@@ -52,6 +63,12 @@ class ServiceSpec:
             raise ValueError(
                 f"service needs slowdown >= 1 and jitter >= 0, got {self.slowdown} and "
                 f"{self.jitter}"
+            )
+
+        if not 0 <= self.collision <= 1 or not self.wait_s >= 0:
+            raise ValueError(
+                f"service needs collision in [0, 1] and wait_s >= 0, got {self.collision} and "
+                f"{self.wait_s}"
             )
 
     def contention(self, initial: float, elapsed_s: float, training: bool) -> float:
@@ -111,11 +128,10 @@ def serve(
     decay = np.exp(-(times_s - start_s) / spec.contention_s)
     level = 1 - (1 - contention) * decay if training else contention * decay
     noise = np.exp(spec.jitter * _noise(seed, first, stop))
-    return ServiceInterval(
-        times_s=times_s,
-        latencies_s=spec.latency_s * (1 + (spec.slowdown - 1) * level) * noise,
-        contention=at_end,
-    )
+    latencies_s = spec.latency_s * (1 + (spec.slowdown - 1) * level) * noise
+    if training and spec.collision > 0:
+        latencies_s += spec.wait_s * _collisions(seed, first, stop, spec.collision)
+    return ServiceInterval(times_s=times_s, latencies_s=latencies_s, contention=at_end)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -130,6 +146,18 @@ def _noise(seed: tuple[int, int], first: int, stop: int) -> NDArray[np.float64]:
     joined = drawn[0] if len(drawn) == 1 else np.concatenate(drawn)
     start = blocks[0] * _BLOCK
     return joined[first - start : stop - start]
+
+
+def _collisions(seed: tuple[int, int], first: int, stop: int, share: float) -> Vector:
+    """Return the waits of requests in units of their mean, 0 for those that do not wait."""
+    waits = [_wait(seed, k) for k in range(first, stop)]
+    return np.array([wait if chance < share else 0.0 for chance, wait in waits])
+
+
+@functools.lru_cache(maxsize=65536)
+def _wait(seed: tuple[int, int], request: int) -> tuple[float, float]:
+    rng = np.random.default_rng((*seed, 5, request))
+    return float(rng.random()), float(rng.standard_exponential())
 
 
 @functools.lru_cache(maxsize=4096)

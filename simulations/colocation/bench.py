@@ -110,8 +110,8 @@ class Block:
     ----------
     latencies_s, times_s, wakes_s : NDArray[np.float64]
         Of the services' requests: latency and when each was due, and the delays of wake-ups.
-    duration_s : float
-        How long it was.
+    begun_s, duration_s : float
+        Since when, on the machine's clock, and how long the services ran.
     cpu_s, queued_s : float
         Processor time of the services, and how long they were ready and had none.
     trained : Mapping[str, Any]
@@ -121,6 +121,7 @@ class Block:
     latencies_s: NDArray[np.float64]
     times_s: NDArray[np.float64]
     wakes_s: NDArray[np.float64]
+    begun_s: float
     duration_s: float
     cpu_s: float
     queued_s: float
@@ -129,6 +130,24 @@ class Block:
     def misses(self, budget_s: float) -> float:
         """Return the share of requests over a budget."""
         return float(np.mean(self.latencies_s > budget_s))
+
+    def quantile_s(self, quantile: float) -> float:
+        """Return a quantile of the latency."""
+        return float(np.quantile(self.latencies_s, quantile))
+
+    def wake_s(self, quantile: float) -> float:
+        """Return a quantile of how late the services woke up; 0 if they never slept."""
+        return float(np.quantile(self.wakes_s, quantile)) if len(self.wakes_s) else 0.0
+
+    @property
+    def cpu_share(self) -> float:
+        """Cores that the services used."""
+        return self.cpu_s / self.duration_s
+
+    @property
+    def queued_share(self) -> float:
+        """Seconds per second in which the services were ready and had no core."""
+        return self.queued_s / self.duration_s
 
     @property
     def steps_per_s(self) -> float:
@@ -199,7 +218,8 @@ class Bench:
             latencies_s=_joined(served, "latencies_s"),
             times_s=_joined(served, "times_s"),
             wakes_s=_joined(served, "wakes_s"),
-            duration_s=duration_s,
+            begun_s=served[0]["begun_s"],
+            duration_s=duration_s + _WARM_UP_S,
             cpu_s=sum(s["cpu_s"] for s in served),
             queued_s=sum(s["queued_s"] for s in served),
             trained=trained,

@@ -93,13 +93,18 @@ def train(step: Step, gate: Gate | None, probe: Probe | None, duration_s: float)
     device = LocalDevice(probe)
     begun_s, cpu_s = time.monotonic(), time.process_time()
     run = LocalRun(TrainPlan(num_steps=sys.maxsize, deadline_s=duration_s), gate, device)
-    ends_s = []
+    starts_s, ends_s = list[float](), list[float]()
     for _ in run:
+        starts_s.append(time.monotonic())
         step()
         ends_s.append(time.monotonic())
-    return {**asdict(run.telemetry()), "ends_s": ends_s, "begun_s": begun_s,
-            "elapsed_s": time.monotonic() - begun_s,
-            "cpu_s": time.process_time() - cpu_s}  # fmt: skip
+    return {
+        **asdict(run.telemetry()),
+        "starts_s": starts_s,
+        "ends_s": ends_s,
+        "elapsed_s": time.monotonic() - begun_s,
+        "cpu_s": time.process_time() - cpu_s,
+    }
 
 
 def main() -> None:

@@ -4,13 +4,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import demo, deployment, faults, suite
+from . import demo, deployment, faults, gate, suite
 from .claims import print_claims, write_claims
 
 TOPICS = {
     "demo": demo.measure,
     "deployment": deployment.measure,
     "faults": faults.measure,
+    "gate": gate.measure,
     "suite": suite.measure,
 }
 

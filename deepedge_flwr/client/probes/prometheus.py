@@ -1,7 +1,6 @@
 """The latency histogram that a service exports for Prometheus as a probe."""
 
 import math
-import urllib.error
 import urllib.request
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -83,15 +82,15 @@ class PrometheusProbe:
         try:
             with urllib.request.urlopen(self._url, timeout=_TIMEOUT_S) as response:
                 text = response.read().decode()
-            samples = [s for family in self._parse(text) for s in family.samples]
+            families = [f for f in self._parse(text) if f.name == self._metric]
         except (OSError, ValueError) as error:
             raise ProbeFailed(f"cannot scrape {self._url}: {error}") from error
+        if not any(family.type == "histogram" for family in families):
+            raise ProbeFailed(f"{self._url} has no histogram {self._metric!r}")
         counts: defaultdict[float, float] = defaultdict(float)
-        for sample in samples:
+        for sample in (sample for family in families for sample in family.samples):
             if sample.name == f"{self._metric}_bucket":
                 counts[float(sample.labels["le"])] += sample.value
-        if not counts:
-            raise ProbeFailed(f"{self._url} has no histogram {self._metric!r}")
         return counts
 
     def close(self) -> None:

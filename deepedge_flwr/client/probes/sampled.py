@@ -33,7 +33,7 @@ class SampledProbe:
 
     def start(self) -> None:
         """Begin to watch."""
-        command = [sys.executable, "-I", str(_SAMPLER), *self._arguments]
+        command = [sys.executable, "-I", str(_SAMPLER), str(os.getpid()), *self._arguments]
         try:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True

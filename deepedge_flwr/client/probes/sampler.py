@@ -1,11 +1,12 @@
 """What watches a service while training computes: a program of its own, of the standard library.
 
-`python -I sampler.py http URL INTERVAL_S TIMEOUT_S`, `... socket PATH`, `... wake-up INTERVAL_S`
-print one latency in seconds per line, or `! reason` when the service cannot be seen. In the
-training process neither would be true: a thread there waits for the interpreter's lock, has the
-training's low priority, and between two steps nothing disturbs the service.
+`python -I sampler.py PID http URL INTERVAL_S TIMEOUT_S`, `... PID socket PATH` and
+`... PID wake-up INTERVAL_S` print one latency in seconds per line, or `! reason` when the service
+cannot be seen. In the training process neither would be true: a thread there waits for the
+interpreter's lock, has the training's low priority, and between two steps nothing disturbs the
+service.
 
-It ends when nobody reads any more, and when the process that started it has gone.
+It ends when nobody reads any more, and when the process PID, which started it, has gone.
 """
 
 import contextlib
@@ -111,7 +112,7 @@ def _say(parent: int, line: str) -> None:
 
 def main(arguments: list[str]) -> None:
     """Watch until nobody wants to know."""
-    parent, (mode, *rest) = os.getppid(), arguments
+    parent, mode, *rest = int(arguments[0]), *arguments[1:]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
     def say(line: str) -> None:

@@ -32,7 +32,7 @@ def scripted(*looks: Sequence[Any]) -> Any:
 def test_the_first_look_waits_for_a_request(clock: list[float]) -> None:
     watched = Watched(scripted([], [], [0.5], [0.25]), 1.0)
     assert watched() == [0.5]
-    assert clock[0] == 100.0 + 2 * 0.005
+    assert clock[0] == pytest.approx(100.0 + 2 * 0.005)
     assert watched() == [0.25]
     assert watched() == []
 

@@ -1,0 +1,174 @@
+"""Which services and which trainings are put side by side, and in which conditions."""
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from deepedge_flwr.client.isolation import AUTOGROUP, IDLE_CLASS, IDLE_IO
+
+from .bench import Bench, Block, Condition
+from .service import Load
+from .trainer import Training
+
+_PASSIVE = {"OMP_WAIT_POLICY": "passive"}
+_ALL = (IDLE_CLASS, AUTOGROUP, IDLE_IO)
+_ALONE_S = 1.5
+#: Of the isolated service's 99th percentile.
+_BUDGET_FACTOR = 1.5
+
+LIGHT = (Load(period_s=0.01, work_s=0.0017),)
+HEAVY = (Load(period_s=0.02, work_s=0.0146),) * 2
+HTTP_LIGHT = (Load(period_s=0.02, work_s=0.003, over_http=True),)
+HTTP_HEAVY = (Load(period_s=0.02, work_s=0.012, over_http=True),) * 2
+BURSTS = (Load(period_s=0.005, work_s=0.003, burst_s=0.5, every_s=1.5),)
+CACHED = (Load(period_s=0.01, work_s=0.0017, table_mib=4.0),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """Services and a training.
+
+    Attributes
+    ----------
+    name : str
+        In words.
+    loads : tuple[Load, ...]
+        The services.
+    training : Training
+        What trains.
+    same_session : bool
+        Whether in the session of the services.
+    least_pace : float | None
+        What protected training promises of the pace that the idle processor time allows.
+    ablated : bool
+        Whether to try each mechanism alone, too.
+    gated : bool
+        Whether to try the gate alone, too.
+    """
+
+    name: str
+    loads: tuple[Load, ...]
+    training: Training
+    same_session: bool = False
+    least_pace: float | None = None
+    ablated: bool = False
+    gated: bool = False
+
+
+def _scenario(kind: str, loads: tuple[Load, ...], step_s: float, **options: object) -> Scenario:
+    training = Training(step_s=step_s)
+    text = f"{kind}, steps of {1000 * step_s:.0f} ms"
+    return replace(Scenario(name=text, loads=loads, training=training), **options)  # type: ignore[arg-type]
+
+
+SCENARIOS: tuple[Scenario, ...] = (
+    _scenario("light control loop", LIGHT, 0.03, least_pace=0.9, ablated=True, gated=True),
+    _scenario("light control loop", LIGHT, 0.005, least_pace=0.9, gated=True),
+    _scenario("light control loop", LIGHT, 0.2, least_pace=0.9, gated=True),
+    replace(
+        _scenario("light control loop in the same session", LIGHT, 0.03, least_pace=0.9),
+        same_session=True,
+    ),
+    _scenario("heavy control loops", HEAVY, 0.03, least_pace=0.75, ablated=True),
+    _scenario("heavy control loops", HEAVY, 0.005, least_pace=0.75),
+    _scenario("heavy control loops", HEAVY, 0.2, least_pace=0.75),
+    _scenario("light HTTP inference", HTTP_LIGHT, 0.03, least_pace=0.9),
+    _scenario("heavy HTTP inference", HTTP_HEAVY, 0.03, least_pace=0.75),
+    _scenario("bursts of a control loop", BURSTS, 0.03, least_pace=0.9),
+    replace(
+        _scenario("service that lives on its cache, memory-bound training", CACHED, 0.03),
+        training=Training(step_s=0.03, memory_mib=64.0),
+        gated=True,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What was measured of a scenario.
+
+    Attributes
+    ----------
+    scenario : Scenario
+        Of what.
+    budget_s : float
+        The services' budget: 1.5 times the isolated 99th percentile.
+    alone : float
+        Steps per second of an unprotected training without services.
+    service_share : float
+        Share of all cores that the services use.
+    blocks : Mapping[str, Sequence[Block]]
+        By condition.
+    """
+
+    scenario: Scenario
+    budget_s: float
+    alone: float
+    service_share: float
+    blocks: Mapping[str, Sequence[Block]]
+
+    def paces(self, name: str) -> list[float]:
+        """Return steps per second relative to what the idle processor time allows."""
+        allowed = self.alone * (1 - self.service_share)
+        return [block.steps_per_s / allowed for block in self.blocks[name]]
+
+
+def conditions_of(
+    scenario: Scenario, budget_s: float, sockets: Mapping[str, str]
+) -> dict[str, Condition]:
+    """Return the trainings to compare, by name."""
+    plain = Condition(training=scenario.training, same_session=scenario.same_session)
+
+    def isolated(*mechanisms: str, passive: bool = False) -> Condition:
+        training = replace(scenario.training, isolation=mechanisms)
+        return replace(plain, training=training, environment=_PASSIVE if passive else {})
+
+    def gated(name: str, condition: Condition) -> Condition:
+        assert condition.training is not None
+        training = replace(condition.training, budget_s=budget_s, probe=f"unix:{sockets[name]}")
+        return replace(condition, training=training)
+
+    conditions = {
+        "uncontrolled": plain,
+        "protected": gated("protected", isolated(*_ALL, passive=True)),
+    }
+    if scenario.gated or scenario.ablated:
+        conditions["gate alone"] = gated("gate alone", plain)
+    if scenario.ablated:
+        conditions["SCHED_IDLE alone"] = isolated(IDLE_CLASS)
+        conditions["autogroup alone"] = isolated(AUTOGROUP)
+        conditions["passive waiting alone"] = replace(plain, environment=_PASSIVE)
+        conditions["isolation with spinning threads"] = isolated(*_ALL)
+        conditions["isolation without the gate"] = isolated(*_ALL, passive=True)
+    return conditions
+
+
+def measure_scenario(scenario: Scenario, rounds: int, block_s: float) -> Measured:
+    """Measure all conditions of a scenario, interleaved."""
+    with tempfile.TemporaryDirectory() as folder:
+        sockets = {name: str(Path(folder) / name[:4]) for name in ("protected", "gate alone")}
+        with Bench(scenario.loads, tuple(sockets.values())) as bench:
+            before = [bench.block("off", block_s) for _ in range(2)]
+            alone_s = np.concatenate([block.latencies_s for block in before])
+            budget_s = _BUDGET_FACTOR * float(np.quantile(alone_s, 0.99))
+            conditions = conditions_of(scenario, budget_s, sockets)
+            for name, condition in conditions.items():
+                bench.add(name, condition)
+            alone, blocks = [], {name: list[Block]() for name in ("off", *conditions)}
+            for _ in range(rounds):
+                alone.append(bench.alone("uncontrolled", _ALONE_S))
+                for name, block in bench.interleaved(list(blocks), 1, block_s):
+                    blocks[name].append(block)
+    cores = os.cpu_count() or 1
+    return Measured(
+        scenario=scenario,
+        budget_s=budget_s,
+        alone=median(alone),
+        service_share=median(block.cpu_share for block in blocks["off"]) / cores,
+        blocks=blocks,
+    )

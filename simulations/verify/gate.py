@@ -1,0 +1,153 @@
+"""The claims about the service beside the training: real processes, one condition after another."""
+
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean, median
+
+from ..colocation.bench import Block
+from ..colocation.broken import Ending, endings
+from ..colocation.reaction import Reaction, measure_reaction
+from ..colocation.scenarios import SCENARIOS, Measured, Scenario, measure_scenario
+from ..colocation.twin import Twin, compare
+from ..experiment import log_level
+from ..sweep import by_seed, run_sweep
+from .claims import Claim
+
+ROUNDS, BLOCK_S = 5, 4.0
+SEEDS = (3001, 3002, 3003, 3004, 3005)
+
+
+def measure(quick: bool) -> list[Claim]:
+    """Measure all claims; `quick` is one scenario, one round, and one seed of the fleet."""
+    rounds, seeds = (1, SEEDS[:1]) if quick else (ROUNDS, SEEDS)
+    scenarios = SCENARIOS[:1] if quick else SCENARIOS
+    found: dict[str, Measured] = {}
+    claims: list[Claim] = []
+    with log_level(logging.CRITICAL), tempfile.TemporaryDirectory() as path:
+        for scenario in scenarios:
+            found[scenario.name] = measured = measure_scenario(scenario, rounds, BLOCK_S)
+            claims += _protected(scenario, measured)
+        claims.append(_reacts(measure_reaction(Path("verify/gate.png"))))
+        claims += [_is_safe(ending) for ending in endings()]
+        if not quick:
+            claims += [_is_like(twin) for twin in compare(found)]
+        claims += _fleet(Path(path), seeds)
+    return claims
+
+
+def _protected(scenario: Scenario, found: Measured) -> Iterator[Claim]:
+    more = [
+        100 * (one.misses(found.budget_s) - off.misses(found.budget_s))
+        for one, off in zip(found.blocks["protected"], found.blocks["off"], strict=True)
+    ]
+    yield Claim(
+        name=f"{scenario.name}: requests missed beside protected training more than without any",
+        measured=median(more),
+        bound=0.1,
+        unit="percentage points",
+        kind="at most",
+        how=f"median of {len(more)} rounds, {_range(more, '.2f')}; "
+        f"budget {1000 * found.budget_s:.2f} ms; {_conditions(found)}",
+    )
+    if scenario.least_pace is None:
+        return
+    paces = found.paces("protected")
+    yield Claim(
+        name=f"{scenario.name}: training relative to what the idle processor time allows",
+        measured=median(paces),
+        bound=scenario.least_pace,
+        unit="x",
+        kind="at least",
+        how=f"median of {len(paces)} rounds, {_range(paces, '.2f')}; the service uses "
+        f"{found.service_share:.0%} of both cores, alone {found.alone:.1f} steps/s",
+    )
+
+
+def _conditions(found: Measured) -> str:
+    """Return what each condition was like, in words."""
+    return "; ".join(
+        f"{name}: {_miss_text(blocks, found.budget_s)}, p99 "
+        f"{1000 * median(b.quantile_s(0.99) for b in blocks):.2f} ms, run-queue delay "
+        f"{1000 * median(b.queued_share for b in blocks):.1f} ms/s, p99 of wake-ups "
+        f"{1000 * median(b.wake_s(0.99) for b in blocks):.2f} ms"
+        + (f", training {median(found.paces(name)):.2f}x" if name != "off" else "")
+        for name, blocks in found.blocks.items()
+    )
+
+
+def _miss_text(blocks: Sequence[Block], budget_s: float) -> str:
+    misses = [100 * block.misses(budget_s) for block in blocks]
+    return f"{median(misses):.2f} % missed ({_range(misses, '.2f')})"
+
+
+def _range(values: Sequence[float], form: str) -> str:
+    return f"{min(values):{form}} to {max(values):{form}}"
+
+
+def _reacts(found: Reaction) -> Claim:
+    return Claim(
+        name="the gate alone: local steps begun between a late request and the pause",
+        measured=found.mean_steps,
+        bound=1.0,
+        unit="steps",
+        kind="at most",
+        how=f"mean over {found.num_bursts} bursts, at most {found.most_steps}; verify/gate.png",
+    )
+
+
+def _is_safe(ending: Ending) -> Claim:
+    return Claim(
+        name=f"{ending.what}: training ends with an event that says so",
+        measured=ending.trouble if ending.expected not in ending.trouble else ending.expected,
+        bound=ending.expected,
+        unit="event",
+        kind="equal",
+        how=f"{ending.num_steps} steps were done before; the node said: {ending.trouble}",
+    )
+
+
+def _is_like(twin: Twin) -> Claim:
+    return Claim(
+        name=f"simulated device against the real one, {twin.what}",
+        measured=twin.factor,
+        bound=twin.bound,
+        unit="x",
+        kind="at most",
+        how=f"predicted {twin.predicted:.4g}, measured {twin.measured:.4g} {twin.unit} "
+        f"({_range(twin.rounds, '.4g')}); calibrated on {twin.calibrated_on}",
+    )
+
+
+def _fleet(folder: Path, seeds: Sequence[int]) -> Iterator[Claim]:
+    """Compare the gate on and off where half of the devices have a service."""
+    common = ("task=digits", "fleet=x16", "service=control_loop", "service_share=0.5",
+              "horizon_s=180")  # fmt: skip
+    arms = {"gated": ("gate=true",), "ungated": ("gate=false",)}
+    runs = run_sweep(by_seed(arms, seeds, folder / "half", common), "half of a fleet has budgets")
+    by_arm = {a: [s for path, s in runs.items() if path.parent.name == a] for a in arms}
+    late: Mapping[str, float] = {
+        arm: fmean(s.violation_rate for s in summaries) for arm, summaries in by_arm.items()
+    }
+    about = f"digits, x16, service on half of the devices, {len(seeds)} seeds"
+    yield Claim(
+        name="fleet simulation: violations without the gate relative to with it",
+        measured=late["ungated"] / late["gated"] if late["gated"] else float("inf"),
+        bound=20.0,
+        unit="x",
+        kind="at least",
+        how=f"{about}: {late['ungated']:.3%} against {late['gated']:.3%} of all requests",
+    )
+    times = {
+        arm: fmean(s.time_to_target_s or s.horizon_s for s in summaries)
+        for arm, summaries in by_arm.items()
+    }
+    yield Claim(
+        name="fleet simulation: time to target with the gate relative to without",
+        measured=times["gated"] / times["ungated"],
+        bound=1.15,
+        unit="x",
+        kind="at most",
+        how=f"{about}: {times['gated']:.1f} s against {times['ungated']:.1f} s",
+    )
