@@ -122,3 +122,28 @@ def test_times_must_be_positive(name: str, value: float) -> None:
 def test_slowdown_and_jitter_have_bounds(changes: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="service needs slowdown >= 1 and jitter >= 0"):
         spec(**changes)
+
+
+def test_requests_that_collide_with_training_wait_and_no_others() -> None:
+    service = spec(jitter=0.0, slowdown=1.0, collision=0.25, wait_s=0.5)
+    calm = serve(service, SEED, 0.0, 1000.0, 0.0, training=False)
+    assert calm.latencies_s.tolist() == [0.01] * 8000
+    busy = serve(service, SEED, 0.0, 1000.0, 0.0, training=True)
+    waits_s = busy.latencies_s[busy.latencies_s > 0.01] - 0.01
+    # Within four standard deviations of a binomial share and of an exponential mean.
+    assert abs(len(waits_s) / 8000 - 0.25) < 4 * math.sqrt(0.25 * 0.75 / 8000)
+    assert abs(waits_s.mean() - 0.5) < 4 * 0.5 / math.sqrt(len(waits_s))
+
+
+def test_a_wait_belongs_to_its_request_and_not_to_the_interval() -> None:
+    service = spec(collision=0.5, wait_s=0.5)
+    whole = serve(service, SEED, 0.0, 8.0, 0.0, training=True)
+    parts = [serve(service, SEED, t, t + 2.0, 0.0, training=True) for t in (0.0, 2.0, 4.0, 6.0)]
+    waits = np.concatenate([part.latencies_s for part in parts])
+    assert np.count_nonzero(whole.latencies_s > 0.1) == np.count_nonzero(waits > 0.1) > 0
+
+
+@pytest.mark.parametrize("changes", [{"collision": 1.5}, {"collision": -0.1}, {"wait_s": -1.0}])
+def test_a_collision_is_a_probability_and_a_wait_is_not_negative(changes: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"collision in \[0, 1\] and wait_s >= 0"):
+        spec(**changes)

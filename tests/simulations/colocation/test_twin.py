@@ -1,0 +1,58 @@
+"""A simulated device is fitted to what it was made from."""
+
+import math
+
+import numpy as np
+import pytest
+
+from simulations.colocation.bench import Block
+from simulations.colocation.scenarios import SCENARIOS, Measured, conditions_of
+from simulations.colocation.twin import CALIBRATED_ON, Twin, calibrated
+
+RNG = np.random.default_rng(7)
+ALONE = 0.002 * np.exp(0.1 * RNG.standard_normal(20_000))
+
+
+def block(latencies_s: np.ndarray, steps: int = 0) -> Block:
+    trained = {"num_steps": steps, "elapsed_s": 10.0} if steps else {}
+    return Block(latencies_s=latencies_s, times_s=np.zeros(0), wakes_s=np.zeros(0), begun_s=0.0,
+                 duration_s=10.0, cpu_s=1.0, queued_s=0.0, trained=trained)  # fmt: skip
+
+
+def test_what_was_put_in_is_found() -> None:
+    waits = np.where(RNG.random(20_000) < 0.2, RNG.exponential(0.05, 20_000), 0.0)
+    scenario = next(s for s in SCENARIOS if s.name == CALIBRATED_ON)
+    found = Measured(
+        scenario=scenario,
+        budget_s=0.004,
+        alone=10.0,
+        service_share=0.1,
+        blocks={"off": [block(ALONE)], "uncontrolled": [block(ALONE + waits, steps=80)]},
+    )
+    service, pace = calibrated(found)
+    assert service.latency_s == pytest.approx(0.002, rel=0.01)
+    assert service.jitter == pytest.approx(0.1, rel=0.05)
+    assert service.collision == pytest.approx(0.2, rel=0.1)
+    assert service.wait_s == pytest.approx(0.05, rel=0.1)
+    assert pace == 0.8
+    assert found.paces("uncontrolled") == [8.0 / (10.0 * 0.9)]
+
+
+def test_a_factor_is_never_below_one() -> None:
+    def factor(predicted: float, measured: float) -> float:
+        return Twin(what="", unit="", predicted=predicted, measured=measured, bound=2.0,
+                    rounds=()).factor  # fmt: skip
+
+    assert factor(2.0, 8.0) == factor(8.0, 2.0) == 4.0
+    assert factor(0.0, 1.0) == math.inf
+
+
+def test_each_scenario_is_named_once_and_compares_with_uncontrolled_training() -> None:
+    assert len({scenario.name for scenario in SCENARIOS}) == len(SCENARIOS)
+    sockets = {"protected": "/p", "gate alone": "/g"}
+    for scenario in SCENARIOS:
+        conditions = conditions_of(scenario, 0.01, sockets)
+        protected = conditions["protected"].training
+        assert protected is not None and protected.probe == "unix:/p"
+        assert conditions["uncontrolled"].training == scenario.training
+        assert ("gate alone" in conditions) == (scenario.gated or scenario.ablated)
