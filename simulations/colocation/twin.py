@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
@@ -94,8 +94,8 @@ def compare(found: Mapping[str, Measured]) -> Iterator[Twin]:
     for name in _HELD_AGAINST:
         real = found[name]
         for condition in _CONDITIONS:
-            budget_s = real.budget_s if condition == "gate alone" else None
-            told = _lived(service, real.budget_s, 1 / (pace * real.alone), budget_s)
+            own = replace(service, budget_s=real.budget_s)
+            told = _lived(own, 1 / (pace * real.alone), gated=condition == "gate alone")
             blocks = real.blocks[condition]
             misses = tuple(100 * block.misses(real.budget_s) for block in blocks)
             paces = tuple(block.steps_per_s for block in blocks)
@@ -117,20 +117,15 @@ def compare(found: Mapping[str, Measured]) -> Iterator[Twin]:
             )
 
 
-def _lived(
-    service: ServiceSpec, budget_s: float, step_time_s: float, gated_s: float | None
-) -> Telemetry:
+def _lived(service: ServiceSpec, step_time_s: float, *, gated: bool) -> Telemetry:
     """Let a simulated device train for some minutes."""
     spec = DeviceSpec(step_time_s=step_time_s, link=_LINK, service=service)
     device = SimulatedDevice(spec, DeviceStart(seed=0, node_index=0, job_index=0, time_s=0.0))
-    gate = Gate(budget_s if gated_s is not None else 1e9)
-    run = LocalRun(TrainPlan(num_steps=10**9, deadline_s=_SIMULATED_S), gate, device)
+    plan = TrainPlan(num_steps=10**9, deadline_s=_SIMULATED_S)
+    run = LocalRun(plan, Gate(service.budget_s) if gated else None, device)
     for _ in run:
         pass
-    told = run.telemetry()
-    late = device.num_violations(math.inf)
-    return Telemetry(num_steps=told.num_steps, busy_s=told.busy_s, paused_s=told.paused_s,
-                     num_requests=told.num_requests, num_violations=late)  # fmt: skip
+    return replace(run.telemetry(), num_violations=device.num_violations(math.inf))
 
 
 def _latencies(blocks: Sequence[Block]) -> Vector:

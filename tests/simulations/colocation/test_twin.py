@@ -7,7 +7,7 @@ import pytest
 
 from simulations.colocation.bench import Block
 from simulations.colocation.scenarios import SCENARIOS, Measured, conditions_of
-from simulations.colocation.twin import CALIBRATED_ON, Twin, calibrated
+from simulations.colocation.twin import CALIBRATED_ON, Twin, calibrated, compare
 
 RNG = np.random.default_rng(7)
 ALONE = 0.002 * np.exp(0.1 * RNG.standard_normal(20_000))
@@ -56,3 +56,26 @@ def test_each_scenario_is_named_once_and_compares_with_uncontrolled_training() -
         assert protected is not None and protected.probe == "unix:/p"
         assert conditions["uncontrolled"].training == scenario.training
         assert ("gate alone" in conditions) == (scenario.gated or scenario.ablated)
+
+
+def test_uncontrolled_training_is_predicted_from_a_like_condition() -> None:
+    """Two scenarios that differ by nothing but the length of their steps."""
+    waits = np.where(RNG.random(20_000) < 0.2, RNG.exponential(0.05, 20_000), 0.0)
+
+    def found(name: str, alone: float) -> Measured:
+        scenario = next(s for s in SCENARIOS if s.name == name)
+        beside = block(ALONE + waits, steps=int(10 * 0.8 * alone))
+        blocks = {"off": [block(ALONE)], "uncontrolled": [beside], "gate alone": [beside]}
+        return Measured(
+            scenario=scenario, budget_s=0.004, alone=alone, service_share=0.1, blocks=blocks
+        )
+
+    names = [CALIBRATED_ON, "light control loop, steps of 5 ms",
+             "light control loop, steps of 200 ms"]  # fmt: skip
+    twins = list(compare({name: found(name, 5.0) for name in names}))
+    assert len(twins) == 8
+    for twin in twins:
+        if twin.what.endswith("uncontrolled"):
+            assert twin.factor < 1.1, twin.what
+    gated = [twin for twin in twins if twin.what.endswith("gate alone")]
+    assert all(twin.predicted < twin.measured for twin in gated)
