@@ -36,8 +36,11 @@ _PLAN = {
 _GATE, _MEMORY = "deepedge.gate", "memory"
 _CLOSED = re.compile(r"train-window: closed for another (\d+) s")
 _TELEMETRY = {name: name.replace("_", "-") for name in Telemetry.__slots__}
-#: Sent if there is something to say; a server believes so many characters of it.
-_REMARKS = {"trouble": 300, "isolation": 100}
+#: Sent only if there is something to say; of a text a server believes so many characters.
+_REMARKS = {"trouble": 300, "isolation": 200}
+_IF_ANY = {*_REMARKS, "yielded", "latency-quantile"}
+_COUNTS = ("num_steps", "num_requests", "num_violations")
+_MAX_COUNT = 10**9
 
 
 def put_plan(config: ConfigRecord, plan: TrainPlan | None, dispatch_index: int) -> ConfigRecord:
@@ -83,7 +86,7 @@ def records_of(content: RecordDict, kind: type[Record]) -> list[Record]:
 def put_telemetry(content: RecordDict, telemetry: Telemetry) -> None:
     """Add a node's report to its reply."""
     said = {key: getattr(telemetry, f) for f, key in _TELEMETRY.items()}
-    record = ConfigRecord({k: v for k, v in said.items() if k not in _REMARKS or v})
+    record = ConfigRecord({k: v for k, v in said.items() if k not in _IF_ANY or v})
     if not telemetry.device_id:
         # Flower's `message_size_mod` fails on an empty text, but not on one in a list.
         record[DEVICE_ID] = [""]
@@ -96,25 +99,36 @@ def get_telemetry(content: RecordDict) -> Telemetry | None:
     Raises
     ------
     ValueError
-        If a field is missing, unknown, not a number, or negative.
+        If a field is missing, unknown, not a number, negative, or cannot be true.
     """
     record = content.get(TELEMETRY)
     if not isinstance(record, ConfigRecord):
         return None
     fields: dict[str, Any] = {key.replace("-", "_"): value for key, value in record.items()}
-    device_id = fields.pop("device_id", "")
-    remarks: dict[str, Any] = {
-        name: " ".join(str(fields.pop(name, ""))[:length].split())  # for a line of the log
-        for name, length in _REMARKS.items()
-    }
+    device_id, yielded = fields.pop("device_id", ""), fields.pop("yielded", False)
+    remarks: dict[str, Any] = {n: _line(fields.pop(n, ""), size) for n, size in _REMARKS.items()}
     for name, value in fields.items():
         if type(value) not in (int, float) or not 0 <= value < np.inf:
             raise ValueError(f"telemetry {name} must be a finite number >= 0, got {value!r}")
+        if name in _COUNTS and not (type(value) is int and value <= _MAX_COUNT):
+            raise ValueError(f"telemetry {name} must be an integer <= {_MAX_COUNT}, got {value!r}")
     try:
         name = "" if device_id == [""] else str(device_id)
-        return Telemetry(device_id=name, **remarks, **fields)
+        told = Telemetry(device_id=name, yielded=bool(yielded), **remarks, **fields)
     except TypeError as error:
         raise ValueError(f"telemetry has the wrong fields: {error}") from error
+    if told.num_violations > told.num_requests or told.latency_quantile >= 1:
+        raise ValueError(
+            f"telemetry cannot be true: {told.num_violations} violations of {told.num_requests} "
+            f"requests, quantile {told.latency_quantile}"
+        )
+    return told
+
+
+def _line(value: Any, size: int) -> str:
+    """Return so much of what a node says as fits into a line of a log, and cannot forge one."""
+    text = " ".join(str(value)[:size].split())
+    return "".join(character for character in text if character.isprintable())
 
 
 def get_gate_memory(state: RecordDict) -> list[float]:

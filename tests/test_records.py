@@ -186,6 +186,32 @@ def test_what_a_node_remarks_travels_if_it_says_anything_and_is_cut_to_a_line() 
     assert read.isolation == "idle"
 
 
+@pytest.mark.parametrize(
+    ("lie", "rule"),
+    [
+        ({"num-violations": 6}, "cannot be true: 6 violations of 5 requests"),
+        ({"num-requests": 10**12}, "num_requests must be an integer <= 1000000000"),
+        ({"num-requests": 1e200}, "num_requests must be an integer"),
+        ({"num-steps": 1.5}, "num_steps must be an integer"),
+        ({"latency-quantile": 1.0}, "cannot be true: .* quantile 1.0"),
+        ({"num-violations": True}, "must be a finite number >= 0, got True"),
+    ],
+)
+def test_a_report_that_cannot_be_true_is_refused(lie: dict[str, Any], rule: str) -> None:
+    content = RecordDict()
+    put_telemetry(content, Telemetry(num_steps=1, busy_s=1.0, num_requests=5))
+    content[TELEMETRY].update(lie)
+    with pytest.raises(ValueError, match=rule):
+        get_telemetry(content)
+
+
+def test_what_a_node_says_cannot_paint_the_log() -> None:
+    content = RecordDict()
+    put_telemetry(content, Telemetry(num_steps=1, busy_s=1.0, trouble="\x1b[31mred\x07"))
+    read = get_telemetry(content)
+    assert read is not None and read.trouble == "[31mred"
+
+
 def test_a_gate_leaves_its_memory_in_the_node_s_state() -> None:
     state = RecordDict()
     assert get_gate_memory(state) == []

@@ -19,6 +19,11 @@ class LocalDevice:
     def __init__(self, probe: Probe | None = None) -> None:
         self._clock, self._probe = WallClock(), probe
 
+    @property
+    def has_probe(self) -> bool:
+        """Whether the service is seen."""
+        return self._probe is not None
+
     def now_s(self) -> float:
         """Return the monotonic clock."""
         return self._clock.now_s()

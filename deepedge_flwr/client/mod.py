@@ -1,19 +1,22 @@
 """The client mod: opens a session around the user's training function and reports what it did."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from logging import WARNING
 from typing import Any
 
-from flwr.app import Context, Message
+from flwr.app import Context, Error, Message
 from flwr.clientapp.typing import ClientAppCallable
 from flwr.common import log
+from flwr.common.constant import ErrorCode
 
 from ..core.clock import WallClock
 from ..core.device import Device
 from ..core.gate import Gate
 from ..core.local_run import LocalRun
-from ..core.types import TrainPlan
+from ..core.types import Telemetry, TrainPlan
 from ..records import (
+    LATENCY_BUDGET_MS,
     closed_error,
     get_gate_memory,
     get_plan,
@@ -23,7 +26,7 @@ from ..records import (
 )
 from .device import LocalDevice
 from .isolation import applied_isolation, is_client_process, isolate
-from .policy import NodePolicy
+from .policy import ISOLATION, LATENCY_PROBE, NodePolicy
 from .probes import Probe, watching
 from .session import session
 from .threads import limited_threads
@@ -68,9 +71,12 @@ class DeepEdgeMod:
         TypeError
             If the app returns no message: Flower's node would hang on it for ever.
         ValueError
-            If the node's configuration has a value of ours that is not valid.
+            If the node's configuration has a value of ours that is not valid, or a budget and
+            nothing that sees whether it is kept.
         """
         if not is_train(message) or not message.has_content():
+            if is_client_process() and context.node_config.get(ISOLATION) != "off":
+                isolate()  # evaluation computes, too
             return _checked(call_next(message, context), message, context)
         policy = NodePolicy.of(context.node_config)
         plan = policy.applied_to(get_plan(message.content))
@@ -81,6 +87,11 @@ class DeepEdgeMod:
         if (opens_in_s := self._opens_in_s(policy)) > 0:
             return Message(closed_error(opens_in_s), reply_to=message)
         probe = policy.probe or self._probe
+        if probe is None and policy.latency_budget_s is not None:
+            raise ValueError(
+                f"node config {LATENCY_BUDGET_MS} needs {LATENCY_PROBE}: without it nothing sees "
+                "whether the budget is kept"
+            )
         with watching(probe, policy.probe_silence_s, gates=_is_gated(plan)) as watched:
             # Only now: what watches the service has the service's priority.
             if is_client_process() if policy.isolation is None else policy.isolation:
@@ -104,32 +115,45 @@ class DeepEdgeMod:
     ) -> Message:
         if plan is None:
             return _checked(call_next(message, context), message, context)
-        gate, is_real = Gate.for_plan(plan), isinstance(device, LocalDevice)
-        if gate is not None and is_real:
+        is_planned = get_plan(message.content) is not None
+        gate = Gate.for_plan(plan)
+        if gate is not None and isinstance(device, LocalDevice):
             gate.remember(get_gate_memory(context.state))
         run = LocalRun(plan, gate, device, policy.max_duty or 1.0, policy.on_probe_failure)
-        is_planned = get_plan(message.content) is not None
         with session(run, counts_steps=is_planned):
             reply = _checked(call_next(message, context), message, context)
-        if gate is not None and is_real:
-            put_gate_memory(context.state, gate.memory)
-            _announce(run)
-        if reply.has_content() and run.was_started and is_planned:
-            device_id = policy.device_id or getattr(device, "device_id", "")
-            isolation = applied_isolation() if is_real else ""
-            put_telemetry(reply.content, run.telemetry(str(device_id), isolation))
+        told = run.telemetry(policy.device_id or str(getattr(device, "device_id", "")))
+        if isinstance(device, LocalDevice):
+            told = _of_this_machine(told, policy, device, gate, run)
+            put_gate_memory(context.state, [] if gate is None else gate.memory)
+        if not reply.has_content() or not run.was_started:
+            return reply
+        if is_planned:
+            put_telemetry(reply.content, told)
+        elif told.yielded and told.num_steps == 0:
+            # To a strategy without plans a model that has not been trained is as good as any.
+            return Message(Error(ErrorCode.MOD_FAILED_PRECONDITION, told.trouble), reply_to=message)
         return reply
+
+
+def _of_this_machine(
+    told: Telemetry, policy: NodePolicy, device: LocalDevice, gate: Gate | None, run: LocalRun
+) -> Telemetry:
+    """Add to a report what only a real device has to say, and log it."""
+    if gate is not None and not device.has_probe:
+        told = replace(told, trouble="no latency-probe: training goes on unprotected")
+    if told.trouble:
+        log(WARNING, "The service on this device: %s", told.trouble)
+    if gate is not None and run.longest_stretch_s > _LONG_STRETCH_S:
+        log(WARNING, "The latency gate had no look at the service for up to %.2f s: a local step "
+            "is that long; cut it with micro_batches()", run.longest_stretch_s)  # fmt: skip
+    return replace(
+        told, isolation=applied_isolation(), latency_quantile=policy.latency_quantile or 0.0
+    )
 
 
 def _is_gated(plan: TrainPlan | None) -> bool:
     return plan is not None and plan.latency_budget_s is not None
-
-
-def _announce(run: LocalRun) -> None:
-    """Tell the app's author how late the gate may be."""
-    if run.longest_stretch_s > _LONG_STRETCH_S:
-        log(WARNING, "The latency gate had no look at the service for up to %.2f s: a local step "
-            "is that long; cut it with micro_batches()", run.longest_stretch_s)  # fmt: skip
 
 
 def _checked(reply: Any, message: Message, context: Context) -> Message:

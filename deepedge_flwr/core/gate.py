@@ -9,6 +9,10 @@ from statistics import NormalDist
 
 from .types import GateDecision, TrainPlan
 
+_MAX_RESIDUAL = math.log(4.0)
+#: Requests in a pause from which to judge that it does not help.
+_ENOUGH_REQUESTS = 20
+
 
 class Gate:
     """Hold a quantile of a service's latency under its budget.
@@ -17,9 +21,14 @@ class Gate:
 
         m += a (log x - m),  s^2 += b ((log x - m)^2 - s^2),  x_q = exp(m + z_q s)
 
-    with a fast mean (a = 0.3: the load moves) and a slow spread (b = 0.05: the noise does not).
-    Law: pause when x_q > `high` * budget, proceed again when x_q < `low` * budget (hysteresis),
-    stop and return the work done when one pause has lasted `max_pause_s`.
+    with a fast mean (a = 0.3: the load moves) and a slow spread (b = 0.05: the noise does not). A
+    latency counts as at most four times the mean one, and at least a quarter: a single hiccup of a
+    second must not hold up training for the next hundred requests.
+
+    Law: pause when x_q > `high` * budget, proceed again when x_q < `low` * budget (hysteresis).
+    When one pause has lasted `max_pause_s`: stop and return the work done if twenty requests in it
+    were no better; forget the estimate and proceed if there was none: there is nothing to protect
+    just now, and when there is again it is seen within one step.
 
     What a step does to the service is seen when it ends: the gate reacts within one local step, or
     one part of it (`micro_batches`), and by then as many requests as came in it may be late.
@@ -69,7 +78,7 @@ class Gate:
         self._z = round(NormalDist().inv_cdf(quantile), 3)  # the estimate is no better than that
         self._mean: float | None = None
         self._variance = 0.0
-        self._paused_s = 0.0
+        self._paused_s, self._num_seen = 0.0, 0
 
     @classmethod
     def for_plan(cls, plan: TrainPlan) -> "Gate | None":
@@ -103,22 +112,28 @@ class Gate:
             value = math.log(latency_s)
             if self._mean is None:
                 self._mean = value
-            residual = value - self._mean
+            residual = max(-_MAX_RESIDUAL, min(_MAX_RESIDUAL, value - self._mean))
+            self._num_seen += 1
             self._mean += 0.3 * residual
             self._variance += 0.05 * (residual * residual - self._variance)
 
     def decide(self) -> GateDecision:
         """Return what to do before the next local step: proceed, pause, or stop."""
         limit_s = self._low_s if self._paused_s > 0 else self._high_s
+        is_long = self._paused_s >= self._max_pause_s
+        if is_long and self._num_seen == 0:
+            self._mean, self._variance = None, 0.0
         if self.quantile_s <= limit_s:
             self._paused_s = 0.0
             return GateDecision()
-        if self._paused_s >= self._max_pause_s:
+        if is_long and self._num_seen >= _ENOUGH_REQUESTS:
             paused_s, self._paused_s = self._paused_s, 0.0
             return GateDecision(
                 stop=True,
                 reason=f"the service does not keep its budget of {self.budget_s:.4g} s while "
                 f"training pauses: {self.quantile_s:.4g} s after {paused_s:.3g} s",
             )
+        if self._paused_s == 0:
+            self._num_seen = 0
         self._paused_s += self._pause_s
         return GateDecision(pause_s=self._pause_s)

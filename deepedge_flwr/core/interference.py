@@ -7,10 +7,11 @@ from .state import Names, Stateful, storable
 from .types import Telemetry
 
 #: Requests of one report count for so many at most: what disturbs one disturbs its neighbours.
-_EFFECTIVE_REQUESTS = 20.0
-#: Before any report: half a request late of fifty.
-_PRIOR_LATE, _PRIOR_IN_TIME = 0.5, 49.5
+_EFFECTIVE_REQUESTS = 50.0
+#: As many requests, of which the allowed share is late, are believed before any report.
+_PRIOR_REQUESTS = 50.0
 _FIRST_BACK_OFF_S, _LONGEST_BACK_OFF_S = 10.0, 600.0
+_MAX_NODES = 100_000
 
 
 @storable
@@ -18,7 +19,8 @@ _FIRST_BACK_OFF_S, _LONGEST_BACK_OFF_S = 10.0, 600.0
 class Interference:
     """The share of a service's requests that are late while its device trains.
 
-    A Beta distribution; a report of v late ones among n requests, worth e = min(1, 20 / n) each,
+    A Beta distribution that begins as if 50 requests had been seen, with as many late ones as are
+    allowed. A report of v late ones among n requests, worth e = min(1, 50 / n) each, gives
 
         a = memory a + (1 - memory) a_0 + e v,  b = memory b + (1 - memory) b_0 + e (n - v)
 
@@ -26,29 +28,36 @@ class Interference:
 
     Attributes
     ----------
+    allowed : float
+        Share of late requests that is allowed, in (0, 0.5].
     late, in_time : float
-        a and b.
+        What reports have added to a_0 and b_0.
     requests_per_step : float
         How many requests come during a local step, pauses included.
     num_deferrals : int
         How often in a row the device could not train beside its service.
     """
 
-    late: float = _PRIOR_LATE
-    in_time: float = _PRIOR_IN_TIME
+    allowed: float = 0.01
+    late: float = 0.0
+    in_time: float = 0.0
     requests_per_step: float = 0.0
     num_deferrals: int = 0
 
     @property
     def share(self) -> float:
         """Expected share of late requests."""
-        return self.late / (self.late + self.in_time)
+        return self._late / self._requests
 
     @property
     def share_sd(self) -> float:
         """Standard deviation of that share."""
-        total = self.late + self.in_time
-        return math.sqrt(self.late * self.in_time / (total + 1)) / total
+        return math.sqrt(self.share * (1 - self.share) / (self._requests + 1))
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the share may well be what is allowed: within 1.64 of its deviations."""
+        return self.share - 1.64 * self.share_sd <= self.allowed
 
     def expected_violations(self, num_steps: int) -> tuple[float, float]:
         """Return how many requests a job will make late, and the standard deviation.
@@ -60,38 +69,36 @@ class Interference:
         drawn = num_requests * self.share * (1 - self.share)
         return num_requests * self.share, math.sqrt(drawn + (num_requests * self.share_sd) ** 2)
 
-    def keeps(self, allowed: float) -> bool:
-        """Return whether the share may well be at most `allowed`: within 1.64 of its deviations."""
-        return self.share - 1.64 * self.share_sd <= allowed
-
     def observed(self, telemetry: Telemetry, memory: float = 0.93) -> "Interference":
         """Return the estimate after one more report."""
         late, requests = telemetry.num_violations, telemetry.num_requests
         weight = min(1.0, _EFFECTIVE_REQUESTS / requests) if requests else 0.0
-        fresh = 1 - memory
         per_step = requests / telemetry.num_steps if telemetry.num_steps else 0.0
         return replace(
             self,
-            late=memory * self.late + fresh * _PRIOR_LATE + weight * late,
-            in_time=memory * self.in_time + fresh * _PRIOR_IN_TIME + weight * (requests - late),
+            late=memory * self.late + weight * late,
+            in_time=memory * self.in_time + weight * (requests - late),
             requests_per_step=per_step or self.requests_per_step,
         )
 
     def deferred(self) -> tuple["Interference", float]:
         """Return the estimate and the seconds for which to leave the device alone.
 
-        10 s, doubled with every time in a row up to 600 s. What was learned counts half as much
-        then: one good job must be enough to be believed again.
+        10 s, doubled with every time in a row up to 600 s. What was learned of the share is
+        forgotten: one good job must be enough to be believed again.
         """
         longest = int(_LONGEST_BACK_OFF_S / _FIRST_BACK_OFF_S).bit_length()
         back_off_s = _FIRST_BACK_OFF_S * 2.0 ** min(self.num_deferrals, longest)
-        forgotten = replace(
-            self,
-            late=(self.late + _PRIOR_LATE) / 2,
-            in_time=(self.in_time + _PRIOR_IN_TIME) / 2,
-            num_deferrals=self.num_deferrals + 1,
-        )
+        forgotten = replace(self, late=0.0, in_time=0.0, num_deferrals=self.num_deferrals + 1)
         return forgotten, min(back_off_s, _LONGEST_BACK_OFF_S)
+
+    @property
+    def _late(self) -> float:
+        return self.allowed * _PRIOR_REQUESTS + self.late
+
+    @property
+    def _requests(self) -> float:
+        return _PRIOR_REQUESTS + self.late + self.in_time
 
 
 class Services(Stateful):
@@ -111,27 +118,30 @@ class Services(Stateful):
 
     def of(self, node_id: int) -> Interference:
         """Return what is known of the service on a node."""
-        return self._of.get(node_id, Interference())
+        return self._of.get(node_id) or Interference(allowed=self._allowed)
 
     def rename(self, old_id: int, new_id: int) -> None:
         """Give what is known of a node to another id."""
         if old_id in self._of:
             self._of.setdefault(new_id, self._of.pop(old_id))
 
-    def deferral(self, node_id: int, telemetry: Telemetry, planned: int) -> tuple[float, str]:
+    def deferral(self, node_id: int, telemetry: Telemetry) -> tuple[float, str]:
         """Learn from a report; return for how long to leave the node alone, and why.
 
-        It is left alone if it did less than was planned for its service's sake, or if more
-        requests than allowed are expected to be late in its next job; 0 s otherwise.
+        It is left alone if it ended early for its service's sake, or if more requests than allowed
+        are expected to be late in its next job; 0 s otherwise.
         """
-        if not telemetry.num_requests and not telemetry.trouble:
+        if not telemetry.num_requests and not telemetry.yielded:
             return 0.0, ""
-        estimate = self.of(node_id).observed(telemetry)
-        reason = telemetry.trouble if telemetry.num_steps < planned else ""
-        if not reason and not estimate.keeps(self._allowed):
+        estimate = self.of(node_id)
+        if telemetry.latency_quantile > 0:
+            estimate = replace(estimate, allowed=min(0.5, 1 - telemetry.latency_quantile))
+        estimate = estimate.observed(telemetry)
+        reason = telemetry.trouble if telemetry.yielded else ""
+        if not reason and not estimate.keeps:
             reason = (
                 f"{estimate.share:.1%} of its service's requests are expected to be late, "
-                f"{self._allowed:.1%} may be"
+                f"{estimate.allowed:.3g} of them may be"
             )
         back_off_s = 0.0
         if reason:
@@ -139,4 +149,6 @@ class Services(Stateful):
         else:
             estimate = replace(estimate, num_deferrals=0)
         self._of[node_id] = estimate
+        if len(self._of) > _MAX_NODES:  # nodes that come and go under ever new ids
+            del self._of[next(iter(self._of))]
         return back_off_s, reason

@@ -17,8 +17,9 @@ class LocalRun:
     """Iterate over the local steps that a plan, a gate and a device allow.
 
     Before each step the gate may pause the run or end it; the run also ends at the plan's number
-    of steps or its deadline, but never before one step is done unless the gate says so. What the
-    simulator predicts and what a client reports is the same: both exhaust this iterator.
+    of steps or its deadline, but not before one step is done unless the gate says so, or leaves no
+    time for one in twice the deadline. What the simulator predicts and what a client reports is the
+    same: both exhaust this iterator.
 
     A gate that cannot see the service any more ends the run, with the work done so far, unless
     `on_blind` says otherwise; the telemetry says why.
@@ -55,7 +56,7 @@ class LocalRun:
     ) -> None:
         self._plan, self._gate, self._device, self._max_duty = plan, gate, device, max_duty
         self._budget_s = np.inf if gate is None else gate.budget_s
-        self._on_blind, self._trouble = on_blind, ""
+        self._on_blind, self._trouble, self._yielded = on_blind, "", False
         self._rest_s = 0.0
         self._latencies_s: list[float] = []
         self._num_steps, self._busy_s, self._paused_s = 0, 0.0, 0.0
@@ -101,19 +102,34 @@ class LocalRun:
         if not self._is_over and self._rest_s > 0:
             self._pause(self._rest_s)
         self._ask_gate()
-        elapsed_s, deadline_s = self._device.now_s() - self._started_at_s, self._plan.deadline_s
-        if deadline_s is not None and elapsed_s >= deadline_s and self._num_steps > 0:
+        if self._is_late and self._num_steps > 0:
             self._is_over = True
         return not self._is_over
 
+    @property
+    def _is_late(self) -> bool:
+        """Whether the deadline has passed; before the first step, twice the deadline."""
+        if self._plan.deadline_s is None:
+            return False
+        elapsed_s = self._device.now_s() - self._started_at_s
+        return elapsed_s >= self._plan.deadline_s * (1 if self._num_steps else 2)
+
     def _ask_gate(self) -> None:
+        has_paused = False
         while not self._is_over and self._gate is not None:
             decision = self._gate.decide()
             if decision.stop:
-                self._is_over, self._trouble = True, decision.reason
+                self._yield(decision.reason)
             if decision.stop or decision.pause_s <= 0:
                 break
+            if has_paused and self._is_late:
+                self._yield("the service left no time for training")
+                break
             self._pause(decision.pause_s)
+            has_paused = True
+
+    def _yield(self, trouble: str) -> None:
+        self._is_over, self._yielded, self._trouble = True, True, trouble
 
     def _pause(self, duration_s: float) -> None:
         paused_at_s = self._device.now_s()
@@ -135,7 +151,7 @@ class LocalRun:
         except ProbeFailed as failure:
             self._trouble = str(failure)
         if self._on_blind == "stop" and self._gate is not None:
-            self._is_over = True
+            self._yield(self._trouble)
         elif self._gate is not None:
             self._gate = None
             self._trouble += "; training goes on unprotected"
@@ -158,5 +174,6 @@ class LocalRun:
             service_p99_s=float(np.quantile(latencies_s, 0.99)) if len(latencies_s) else 0.0,
             device_id=device_id,
             trouble=self._trouble,
+            yielded=self._yielded,
             isolation=isolation,
         )

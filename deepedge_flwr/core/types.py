@@ -100,8 +100,12 @@ class Telemetry:
         Stable identity given by the node's own configuration; empty if it has none.
     trouble : str
         Why training ended early for the service's sake or goes on unprotected; empty if neither.
+    yielded : bool
+        Whether it ended early.
     isolation : str
         How the operating system keeps the training from the service; empty if it does not.
+    latency_quantile : float
+        Share of the requests that is to keep the budget, if the device has one of its own; else 0.
     """
 
     num_steps: int
@@ -112,7 +116,9 @@ class Telemetry:
     service_p99_s: float = 0.0
     device_id: str = ""
     trouble: str = ""
+    yielded: bool = False
     isolation: str = ""
+    latency_quantile: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

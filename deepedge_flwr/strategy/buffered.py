@@ -142,7 +142,8 @@ class BufferedHooks(EvaluationHooks):
         self._exchange.expire(now_s)
         for reply in replies:
             if (accepted := self._exchange.settle(reply, now_s)) is not None:
-                self._last_update_s = now_s
+                if accepted.update.num_steps != 0:
+                    self._last_update_s = now_s
                 if self.privacy is not None:  # whose share is large is not to be told
                     alike = replace(accepted.update, num_examples=1.0)
                     accepted = replace(accepted, update=alike)

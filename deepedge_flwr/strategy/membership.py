@@ -30,6 +30,7 @@ class Membership(Stateful):
         "_busy",
         "_failures",
         "_retry_at_s",
+        "_alone_until_s",
         "_suspects",
         "deferred_until_s",
     )
@@ -41,6 +42,7 @@ class Membership(Stateful):
         self._busy: set[int] = set()
         self._failures: dict[int, int] = {}
         self._retry_at_s: dict[int, float] = {}
+        self._alone_until_s: dict[int, float] = {}
         self._suspects: set[int] = set()
         self.deferred_until_s = -math.inf
 
@@ -78,14 +80,14 @@ class Membership(Stateful):
     def forget_connections(self) -> None:
         """Start over with nobody connected or at work; who was known stays known."""
         for nodes in (self._connected, self._free, self._busy, self._failures, self._retry_at_s,
-                      self._suspects):  # fmt: skip
+                      self._alone_until_s, self._suspects):  # fmt: skip
             nodes.clear()
         self.deferred_until_s = -math.inf
 
     def ready(self, now_s: float) -> list[int]:
         """Return the free nodes that are not backing off, in ascending order."""
         idle = self._free - self._suspects
-        return sorted(n for n in idle if self._retry_at_s.get(n, now_s) <= now_s)
+        return sorted(n for n in idle if (self._waits_until_s(n) or now_s) <= now_s)
 
     def suspect(self, node_ids: set[int]) -> tuple[list[int], list[int]]:
         """Take over who is suspected to be gone; return who is new among them, and who is not."""
@@ -97,6 +99,8 @@ class Membership(Stateful):
         """Take two nodes for one: the first will not come back."""
         self._known.discard(old_id)
         self._retry_at_s.pop(old_id, None)
+        if (until_s := self._alone_until_s.pop(old_id, None)) is not None:
+            self._alone_until_s[new_id] = until_s
         if (failures := self._failures.pop(old_id, None)) is not None:
             self._failures.setdefault(new_id, failures)
 
@@ -125,11 +129,19 @@ class Membership(Stateful):
         return failures + 1 == QUARANTINE_AFTER
 
     def defer(self, node_id: int, until_s: float) -> None:
-        """Leave a node alone until a time, with no blame."""
-        self._retry_at_s[node_id] = until_s
+        """Leave a node alone until a time that it has named, with no blame."""
+        self.leave_alone(node_id, until_s)
         self.deferred_until_s = max(self.deferred_until_s, until_s)
+
+    def leave_alone(self, node_id: int, until_s: float) -> None:
+        """Leave a node alone until a time, whatever it delivers until then."""
+        self._alone_until_s[node_id] = max(until_s, self._alone_until_s.get(node_id, until_s))
 
     def next_retry_s(self, now_s: float) -> float | None:
         """Return when the next free node stops backing off; None if none is backing off."""
-        later_s = (t for n, t in self._retry_at_s.items() if n in self._free and t > now_s)
-        return min(later_s, default=None)
+        waits = (self._waits_until_s(n) for n in self._free)
+        return min((t for t in waits if t is not None and t > now_s), default=None)
+
+    def _waits_until_s(self, node_id: int) -> float | None:
+        times_s = (self._retry_at_s.get(node_id), self._alone_until_s.get(node_id))
+        return max((time_s for time_s in times_s if time_s is not None), default=None)

@@ -33,7 +33,13 @@ class ProfiledStrategy(AsyncStrategy):
     without_telemetry = "gets no step allocation"
     #: Share of a service's requests that is to keep its budget, where a device has one.
     latency_quantile = 0.99
-    STATE: Names = ("_fleet", "_services", "_expected", "_told_about_telemetry")
+    STATE: Names = (
+        "_fleet",
+        "_services",
+        "_expected",
+        "_unprotected",
+        "_told_about_telemetry",
+    )
 
     def _begin(
         self, layout: ModelLayout, arrays: ArrayRecord, clock: Clock, timeout_s: float
@@ -41,6 +47,7 @@ class ProfiledStrategy(AsyncStrategy):
         self._fleet = FleetEstimate(self.fleet_options)
         self._services = Services(1 - self.latency_quantile)
         self._expected: dict[str, float] = {}
+        self._unprotected: dict[int, str] = {}
         self._told_about_telemetry = False
         super()._begin(layout, arrays, clock, timeout_s)
 
@@ -71,7 +78,7 @@ class ProfiledStrategy(AsyncStrategy):
             now_s=now_s,
         )
         if accepted.telemetry is not None:
-            self._protect(node_id, accepted.telemetry, accepted.dispatch.plan, now_s)
+            self._protect(node_id, accepted.telemetry, now_s)
         if accepted.telemetry is None and not self._told_about_telemetry:
             self._told_about_telemetry = True
             log(WARNING, "Node %d sent no telemetry: without DeepEdgeMod and local_steps in its "
@@ -81,17 +88,17 @@ class ProfiledStrategy(AsyncStrategy):
         """Return how many requests of its service were expected to be late."""
         return self._expected
 
-    def _protect(
-        self, node_id: int, telemetry: Telemetry, plan: TrainPlan | None, now_s: float
-    ) -> None:
+    def _protect(self, node_id: int, telemetry: Telemetry, now_s: float) -> None:
         """Leave a node alone for a while that cannot train beside its service."""
-        planned = telemetry.num_steps if plan is None else plan.num_steps
         expected, deviation = self._services.of(node_id).expected_violations(telemetry.num_steps)
         self._expected = {"expected-violations": expected, "expected-violations-sd": deviation}
-        back_off_s, reason = self._services.deferral(node_id, telemetry, planned)
+        back_off_s, reason = self._services.deferral(node_id, telemetry)
         if reason:
-            self._exchange.members.defer(node_id, now_s + back_off_s)
+            self._exchange.members.leave_alone(node_id, now_s + back_off_s)
             text = f"{reason}: left alone for {back_off_s:.0f} s"
             self._exchange.events.happened("yielded", node_id, text)
         elif telemetry.trouble:
-            self._exchange.events.happened("unprotected", node_id, telemetry.trouble)
+            told = self._unprotected.get(node_id) == telemetry.trouble
+            text = "" if told else telemetry.trouble
+            self._unprotected[node_id] = telemetry.trouble
+            self._exchange.events.happened("unprotected", node_id, text)

@@ -120,13 +120,15 @@ print(json.dumps(os.sched_getscheduler(0) == os.SCHED_IDLE))
     ("command", "config", "kind", "is_isolated"),
     [
         ("flwr-clientapp", {}, "train", True),
-        ("flwr-clientapp", {}, "evaluate", False),
+        ("flwr-clientapp", {}, "evaluate", True),
+        ("flwr-clientapp", {"isolation": "off"}, "evaluate", False),
+        ("python", {}, "evaluate", False),
         ("flwr-clientapp", {"isolation": "off"}, "train", False),
         ("python", {}, "train", False),
         ("python", {"isolation": "on"}, "train", True),
     ],
 )
-def test_it_is_for_client_processes_that_train_unless_the_owner_says_otherwise(
+def test_it_is_for_client_processes_unless_the_owner_says_otherwise(
     command: str, config: dict[str, str], kind: str, is_isolated: bool
 ) -> None:
     assert run(MOD.format(command=command, config=config, kind=kind)) is is_isolated

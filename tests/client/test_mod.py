@@ -359,3 +359,36 @@ def test_under_a_strategy_without_plans_the_owner_s_duty_holds_and_nothing_else_
     assert weight_of(reply) == sum(BATCHES)
     assert get_telemetry(reply.content) is None
     assert devices[-1].now_s() == 3 * 1.0 + 3 * 3.0
+
+
+def test_a_node_with_a_budget_and_nothing_that_sees_it_kept_is_told_so() -> None:
+    message = message_with(TrainPlan(num_steps=1))
+    match = "node config latency-budget-ms needs latency-probe"
+    with pytest.raises(ValueError, match=match):
+        DeepEdgeMod()(message, context_with(latency_budget_ms=20), train)
+
+
+def test_a_strategy_s_budget_where_there_is_no_probe_is_reported() -> None:
+    message = message_with(TrainPlan(num_steps=2, latency_budget_s=0.02))
+    told = get_telemetry(DeepEdgeMod()(message, context_with(), train).content)
+    assert told is not None
+    assert told.num_steps == 2
+    assert told.trouble == "no latency-probe: training goes on unprotected"
+    assert not told.yielded
+
+
+def test_an_untrained_model_is_an_error_to_a_strategy_without_plans() -> None:
+    def dead() -> list[float]:
+        raise OSError("no sensor")
+
+    context = context_with(latency_budget_ms=20)
+    reply = DeepEdgeMod(probe=dead)(message_with(None), context, train)
+    assert "no sensor" in str(reply.error.reason)
+
+
+def test_the_server_is_told_of_a_quantile_of_the_node_s_own() -> None:
+    context = context_with(latency_budget_ms=1000, latency_quantile=0.9)
+    message = message_with(TrainPlan(num_steps=1))
+    told = get_telemetry(DeepEdgeMod(probe=latencies_once(0.5))(message, context, train).content)
+    assert told is not None
+    assert told.latency_quantile == 0.9

@@ -1,6 +1,5 @@
 """The control law of the latency gate, on latencies that make the estimate exact."""
 
-import itertools
 import math
 
 import pytest
@@ -68,16 +67,55 @@ def test_a_paused_run_waits_until_the_latency_is_well_below_the_budget() -> None
     assert gate.decide() == GO
 
 
+def pauses_beside(gate: Gate, latency_s: float, per_pause: int = 20) -> list[GateDecision]:
+    """Decide, beside a service that answers so many requests a pause, until that is no pause."""
+    decisions = []
+    for _ in range(10_000):
+        decisions.append(gate.decide())
+        if decisions[-1].stop or decisions[-1] == GO:
+            return decisions
+        gate.observe([latency_s] * per_pause)
+    raise AssertionError("the gate pauses for ever")
+
+
 def test_the_job_ends_when_one_pause_has_lasted_too_long() -> None:
     gate = Gate(1.0, pause_s=0.5, max_pause_s=1.5)
     gate.observe([2.0])
-    pauses = [gate.decide() for _ in range(3)]
+    *pauses, last = pauses_beside(gate, 2.0)
     assert pauses == [GateDecision(pause_s=0.5)] * 3
-    last = gate.decide()
     assert last.stop
     assert last.reason == (
         "the service does not keep its budget of 1 s while training pauses: 2 s after 1.5 s"
     )
+
+
+def test_it_takes_twenty_requests_to_say_that_pausing_does_not_help() -> None:
+    gate = Gate(1.0, pause_s=0.5, max_pause_s=1.5)
+    gate.observe([2.0])
+    *pauses, last = pauses_beside(gate, 2.0, per_pause=3)
+    assert (len(pauses), last.stop) == (7, True)
+
+
+def test_where_no_request_comes_any_more_there_is_nothing_to_pause_for() -> None:
+    gate = Gate(1.0, pause_s=0.5, max_pause_s=5.0)
+    gate.observe([2.0] * 50)
+    *pauses, last = pauses_beside(gate, 2.0, per_pause=0)
+    assert pauses == [GateDecision(pause_s=0.5)] * 10
+    assert last == GO
+    gate.observe([2.0])
+    assert gate.decide() == GateDecision(pause_s=0.5)
+
+
+def test_one_hiccup_is_forgotten_soon_whatever_its_length() -> None:
+    gate = Gate(0.02)
+    settle(gate, 0.01)
+    gate.observe([1000.0])
+    mean, variance = 0.3 * math.log(4), 0.05 * math.log(4) ** 2
+    expected_s = 0.01 * math.exp(mean + 2.326 * math.sqrt(variance))
+    assert gate.quantile_s == pytest.approx(expected_s, rel=1e-6)
+    *pauses, last = pauses_beside(gate, 0.01, per_pause=1)
+    assert last == GO
+    assert 0 < len(pauses) <= 25
 
 
 def test_the_longest_pause_counts_from_the_last_step() -> None:
@@ -95,11 +133,7 @@ def test_pauses_are_measured_in_budgets() -> None:
     short.observe([4.0])
     long.observe([4.0])
     assert 4 * short.decide().pause_s == long.decide().pause_s > 0
-    short_pauses, long_pauses = (
-        sum(1 for _ in itertools.takewhile(lambda d: not d.stop, iter(gate.decide, None)))
-        for gate in (short, long)
-    )
-    assert short_pauses == long_pauses > 0
+    assert len(pauses_beside(short, 4.0)) == len(pauses_beside(long, 4.0)) > 100
 
 
 @pytest.mark.parametrize(("quantile", "z"), [(0.5, 0.0), (0.95, 1.645), (0.999, 3.09)])

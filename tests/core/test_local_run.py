@@ -86,19 +86,27 @@ def test_the_deadline_runs_on_during_pauses() -> None:
 def test_a_service_in_trouble_from_the_start_ends_the_run_before_any_step() -> None:
     gate = Gate(1.0, pause_s=0.5, max_pause_s=1.0)
     gate.observe([4.0])
-    device = ScriptedDevice()
+    device = ScriptedDevice(latencies_s=[[], [4.0] * 10, [4.0] * 10])
     run = run_of(device, 3, gate)
     assert list(run) == []
     assert run.was_started
     assert device.log == ["pause", "pause"]
-    trouble = "the service does not keep its budget of 1 s while training pauses: 4 s after 1 s"
-    assert run.telemetry() == Telemetry(num_steps=0, busy_s=0.0, paused_s=1.0, trouble=trouble)
+    assert run.telemetry() == Telemetry(
+        num_steps=0,
+        busy_s=0.0,
+        paused_s=1.0,
+        num_requests=20,
+        num_violations=20,
+        service_p99_s=4.0,
+        trouble="the service does not keep its budget of 1 s while training pauses: 4 s after 1 s",
+        yielded=True,
+    )
 
 
 def test_one_step_is_done_even_if_pauses_took_all_of_the_deadline() -> None:
     gate = Gate(2.0, pause_s=2.0)
     gate.observe([4.0])
-    run = run_of(ScriptedDevice(latencies_s=[[], [], [1e-4] * 1000]), 3, gate, deadline_s=1.0)
+    run = run_of(ScriptedDevice(latencies_s=[[], [], [1e-4] * 1000]), 3, gate, deadline_s=3.0)
     assert list(run) == [0]
     assert run.telemetry() == Telemetry(
         num_steps=1, busy_s=1.0, paused_s=4.0, num_requests=1000, service_p99_s=1e-4
@@ -112,18 +120,37 @@ def test_a_request_that_takes_exactly_the_budget_is_within_it() -> None:
 
 
 def test_a_service_that_does_not_recover_ends_the_run_with_the_work_done() -> None:
-    device = ScriptedDevice(latencies_s=[[], [], [8.0]])
+    device = ScriptedDevice(latencies_s=[[], [], [8.0], [8.0] * 10, [8.0] * 10])
     run = run_of(device, 9, Gate(1.0, pause_s=1.0, max_pause_s=2.0))
     assert list(run) == [0, 1]
     assert run.telemetry() == Telemetry(
         num_steps=2,
         busy_s=2.0,
         paused_s=2.0,
-        num_requests=1,
-        num_violations=1,
+        num_requests=21,
+        num_violations=21,
         service_p99_s=8.0,
         trouble="the service does not keep its budget of 1 s while training pauses: 8 s after 2 s",
+        yielded=True,
     )
+
+
+def test_a_service_that_leaves_no_time_for_a_step_ends_the_run_at_twice_the_deadline() -> None:
+    gate = Gate(2.0, pause_s=1.0, max_pause_s=99.0)
+    gate.observe([4.0])
+    run = run_of(ScriptedDevice(), 3, gate, deadline_s=2.0)
+    assert list(run) == []
+    told = run.telemetry()
+    assert (told.num_steps, told.paused_s, told.yielded) == (0, 4.0, True)
+    assert told.trouble == "the service left no time for training"
+
+
+def test_a_pause_ends_with_the_deadline_once_a_step_is_done() -> None:
+    device = ScriptedDevice(latencies_s=[[], [4.0]])
+    run = run_of(device, 3, Gate(2.0, pause_s=1.0, max_pause_s=99.0), deadline_s=3.0)
+    assert list(run) == [0]
+    told = run.telemetry()
+    assert (told.num_steps, told.paused_s, told.yielded) == (1, 2.0, True)
 
 
 class BlindDevice(ScriptedDevice):
@@ -148,6 +175,7 @@ def test_a_gate_that_sees_nothing_any_more_ends_the_run_with_the_work_done(
     assert list(run) == list(range(num_steps))
     told = run.telemetry()
     assert (told.num_steps, told.trouble) == (num_steps, "connection refused")
+    assert told.yielded
 
 
 def test_who_says_so_trains_on_without_a_probe_and_it_is_told() -> None:
@@ -156,6 +184,7 @@ def test_who_says_so_trains_on_without_a_probe_and_it_is_told() -> None:
     assert len(list(run)) == 4
     told = run.telemetry()
     assert told.trouble == "connection refused; training goes on unprotected"
+    assert not told.yielded
     assert (told.num_requests, told.num_violations) == (2, 0)
 
 
@@ -179,7 +208,7 @@ def test_between_the_parts_of_a_step_the_gate_pauses_and_its_time_is_not_the_ste
 
 
 def test_a_step_is_cut_short_when_the_gate_ends_the_run_inside_it() -> None:
-    device = ScriptedDevice(latencies_s=[[], [3.0]])
+    device = ScriptedDevice(latencies_s=[[], [3.0], [3.0] * 20])
     run = run_of(device, 5, Gate(2.0, pause_s=1.0, max_pause_s=1.0))
     parts = [run.may_continue_step() for _ in run]
     assert parts == [False]
@@ -232,7 +261,7 @@ def test_a_deadline_that_ended_a_loop_ends_every_other() -> None:
 
 def test_a_gate_that_ended_a_loop_ends_every_other() -> None:
     # By the second loop the service has recovered: the job was given back all the same.
-    device = ScriptedDevice(latencies_s=[[], [8.0], [], [], [1e-4] * 1000])
+    device = ScriptedDevice(latencies_s=[[], [8.0], [8.0] * 10, [8.0] * 10, [1e-4] * 1000])
     run = run_of(device, 9, Gate(1.0, pause_s=1.0, max_pause_s=2.0))
     assert list(run) == [0]
     assert list(run) == []

@@ -269,6 +269,17 @@ def test_a_node_that_cannot_train_beside_its_service_is_left_alone_for_longer_ev
     assert {row.node_id for row in grid.ledger.of("server-yielded")} == {1}
 
 
+def test_a_run_in_which_all_nodes_yield_ends_with_its_timeout() -> None:
+    hopeless = ServiceSpec(period_s=0.1, latency_s=0.5, budget_s=0.02, jitter=0.0)
+    app = follow_target([1.0] * 2, mods=[deepedge_mod()])
+    grid = virtual_grid(app, fleet(1.0, 1.0, service=hopeless))
+    strategy = DeepEdge(latency_budget_s=0.02, buffer_size=2)
+    strategy.start(grid, arrays([0.0]), num_rounds=30, timeout=300.0)
+    # Each node does one step, before it has seen a request, and none after that.
+    assert strategy.version == 1
+    assert 300.0 < grid.clock.now_s() < 330.0
+
+
 def test_the_budget_gates_training() -> None:
     service = ServiceSpec(
         period_s=0.1, latency_s=0.01, budget_s=0.014, slowdown=2.0, contention_s=2.0, jitter=0.0

@@ -1,3 +1,5 @@
+import math
+
 from deepedge_flwr.strategy.membership import Membership
 
 
@@ -133,3 +135,27 @@ def test_a_device_under_a_new_id_keeps_its_record() -> None:
     members.rename(1, 2)
     assert members.quarantined == [2]
     assert members.num_known == 1 and members.is_complete
+
+
+def test_a_node_left_alone_is_so_whatever_it_delivers_or_fails() -> None:
+    members = Membership()
+    members.update([1, 2])
+    members.leave_alone(1, 100.0)
+    members.leave_alone(1, 50.0)  # what comes later does not shorten it
+    members.succeeded(1)
+    members.failed(1, now_s=0.0)
+    members.update([2])
+    members.update([1, 2])
+    assert members.ready(99.0) == [2]
+    assert members.next_retry_s(99.0) == 100.0
+    assert members.ready(100.0) == [1, 2]
+    assert members.deferred_until_s == -math.inf
+
+
+def test_it_stays_so_under_another_node_id() -> None:
+    members = Membership()
+    members.update([1])
+    members.leave_alone(1, 100.0)
+    members.rename(1, 2)
+    members.update([2])
+    assert members.ready(99.0) == []

@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 from ...core.clock import WallClock
@@ -10,8 +9,6 @@ from ...core.device import ProbeFailed
 
 #: Returns the latency of every request the co-located service finished since the last call.
 Probe = Callable[[], Sequence[float]]
-#: Latencies of real requests differ; so many equal ones in a row are made up.
-_SAME = 1000
 _LOOK_EVERY_S = 0.005
 
 
@@ -19,22 +16,21 @@ class Watched:
     """A probe whose silence, death or lies are told.
 
     It fails if the probe raises, reports what is no latency (zero, negative, not finite, not a
-    number), the very same one a thousand times in a row (unless it says that it
-    `repeats`, as a histogram does), or nothing for `silence_s`.
+    number), or nothing for `silence_s`.
 
     Parameters
     ----------
     probe : Probe
         What sees the service.
     silence_s : float
-        Longest time without any request.
+        Longest time without any request; infinite for who need not know.
     """
 
     def __init__(self, probe: Probe, silence_s: float) -> None:
         self._probe, self._silence_s, self._clock = probe, silence_s, WallClock()
-        self._heard_at_s = self._clock.now_s()
-        self._latest: deque[float] = deque(maxlen=_SAME)
-        self._was_heard, self._repeats = False, bool(getattr(probe, "repeats", False))
+        # From the first look on: the app may load its data for long before it.
+        self._heard_at_s: float | None = None
+        self._was_heard = math.isinf(silence_s)
 
     def __call__(self) -> Sequence[float]:
         """Return what the probe has seen since the last call; the first call waits for something.
@@ -60,13 +56,9 @@ class Watched:
         for value in latencies_s:
             if isinstance(value, bool | str | bytes) or not _is_latency(value):
                 raise ProbeFailed(f"reported {value!r}: a latency is a finite number of s > 0")
-        self._latest.extend(latencies_s)
-        is_full = len(self._latest) == _SAME
-        if is_full and not self._repeats and len(set(self._latest)) == 1:
-            raise ProbeFailed(f"reported {self._latest[0]:g} s {_SAME} times in a row")
         now_s = self._clock.now_s()
-        if latencies_s:
-            self._heard_at_s, self._was_heard = now_s, True
+        if latencies_s or self._heard_at_s is None:
+            self._heard_at_s, self._was_heard = now_s, self._was_heard or bool(latencies_s)
         elif now_s - self._heard_at_s > self._silence_s:
             raise ProbeFailed(f"saw no request for {self._silence_s:g} s")
         return latencies_s
@@ -83,15 +75,16 @@ def watching(probe: Probe | None, silence_s: float, *, gates: bool) -> Iterator[
     silence_s : float
         See `Watched`.
     gates : bool
-        Whether training depends on it; otherwise it is believed, and waited for never.
+        Whether training depends on it; otherwise it may be silent.
     """
     if probe is None:
         yield None
         return
-    watched = Watched(probe, silence_s) if gates else probe
     try:
-        getattr(probe, "start", _nothing)()
-        yield watched
+        # One that fails now fails again at the first look, where it is told.
+        with contextlib.suppress(ProbeFailed):
+            getattr(probe, "start", _nothing)()
+        yield Watched(probe, silence_s if gates else math.inf)
     finally:
         getattr(probe, "close", _nothing)()
 
