@@ -11,6 +11,8 @@ from typing import IO
 from ...core.device import ProbeFailed
 
 _SAMPLER = Path(__file__).with_name("sampler.py")
+_IS_POSIX = os.name == "posix"
+_PATIENCE_S = 2.0
 
 
 class SampledProbe:
@@ -32,7 +34,18 @@ class SampledProbe:
         self._rest = b""
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Begin to watch.
+
+        Raises
+        ------
+        ProbeFailed
+            If this system cannot.
+        """
+        if not _IS_POSIX:
+            raise ProbeFailed(
+                "needs a POSIX system: it reads a pipe without waiting; use prometheus: or "
+                "module:function"
+            )
         command = [sys.executable, "-I", str(_SAMPLER), str(os.getpid()), *self._arguments]
         try:
             self._process = subprocess.Popen(
@@ -79,13 +92,18 @@ class SampledProbe:
         return data
 
     def close(self) -> None:
-        """End the process."""
+        """End the process; one that does not obey is killed."""
         if self._process is None:
             return
-        with contextlib.suppress(OSError):
-            self._process.terminate()
-        self._process.communicate()
-        self._process = None
+        for end in (self._process.terminate, self._process.kill):
+            with contextlib.suppress(OSError):
+                end()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_PATIENCE_S)
+                break
+        if self._output is not None:
+            self._output.close()
+        self._process, self._output, self._rest = None, None, b""
 
 
 class HttpProbe(SampledProbe):
@@ -98,7 +116,9 @@ class HttpProbe(SampledProbe):
     interval_s : float (default: 0.05)
         Seconds between two requests.
     timeout_s : float (default: 1.0)
-        After which a request counts as one of this latency, and three in a row as a dead service.
+        After which a request is given up. Any that fails, an HTTP status of 400 or above and a
+        refused connection included, counts as one of this latency, and three in a row as a dead
+        service.
     """
 
     def __init__(self, url: str, interval_s: float = 0.05, timeout_s: float = 1.0) -> None:
@@ -109,12 +129,14 @@ class SocketProbe(SampledProbe):
     """Listen to what a service says: datagrams on a Unix socket, a latency in seconds per line.
 
     The service sends, for instance, the text `0.00173` to the path after each request, and need
-    not care whether anybody listens.
+    not care whether anybody listens. It should send without blocking (`setblocking(False)`, or
+    MSG_DONTWAIT) and ignore what fails, so that it waits for nobody.
 
     Parameters
     ----------
     path : str
-        The socket: it is made here and removed at the end.
+        The socket: it is made here and removed at the end. One that a killed process has left is
+        taken over; anything else at the path is left alone, and the probe fails.
     """
 
     def __init__(self, path: str) -> None:
