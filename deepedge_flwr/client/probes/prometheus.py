@@ -1,5 +1,6 @@
 """The latency histogram that a service exports for Prometheus as a probe."""
 
+import contextlib
 import math
 import urllib.request
 from collections import defaultdict
@@ -13,11 +14,11 @@ _TIMEOUT_S = 1.0
 
 
 class PrometheusProbe:
-    """Scrape a text endpoint; every new request counts as the upper bound of its bucket.
+    """Scrape a text endpoint; every new request counts as the middle of its bucket.
 
-    So the budget should be one of the histogram's bounds, or lie well above one: a request in the
-    bucket that holds the budget counts as late. One in the last bucket counts as twice the highest
-    bound.
+    One in the last bucket, which has no end, counts as twice the highest bound. So all requests of
+    the bucket that holds the budget are in time, or all late, by where its middle is: a bound at
+    the budget, or just below it, makes that exact enough.
 
     Parameters
     ----------
@@ -49,8 +50,13 @@ class PrometheusProbe:
         self._clock, self._last_s = WallClock(), -math.inf
         self._before: Mapping[float, float] | None = None
 
+    def start(self) -> None:
+        """Count what was served before; an endpoint that fails is the first call's to tell."""
+        with contextlib.suppress(ProbeFailed):
+            self._before = self._buckets()
+
     def __call__(self) -> Sequence[float]:
-        """Return the requests since the last call, a thousand at most.
+        """Return the requests since the last call or the start, a thousand at most.
 
         Raises
         ------
@@ -72,7 +78,7 @@ class PrometheusProbe:
             new = counts[bound] - before.get(bound, 0.0)
             if new < below:  # the service has begun anew
                 return []
-            latency_s = 2 * lower if math.isinf(bound) else bound
+            latency_s = 2 * lower if math.isinf(bound) else (lower + bound) / 2
             latencies_s += [latency_s] * int(min(_MOST, new - below))
             below = new
         return latencies_s[-_MOST:]
