@@ -1,5 +1,6 @@
 """Linux's pressure-stall information as a probe."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,19 +31,20 @@ class PressureProbe:
         self._path, self._clock = path, WallClock()
         self._last: tuple[float, float] | None = None
 
+    def start(self) -> None:
+        """Read it once; a kernel that does not tell is the first call's to say."""
+        with contextlib.suppress(ProbeFailed):
+            self._last = (self._clock.now_s(), self._stalled_s())
+
     def __call__(self) -> Sequence[float]:
-        """Return the share since the last call, as one figure.
+        """Return the share since the last call or the start, as one figure.
 
         Raises
         ------
         ProbeFailed
             If the kernel does not tell.
         """
-        try:
-            line = self._path.read_text(encoding="ascii").splitlines()[0]
-            stalled_s = int(line.rpartition("total=")[2]) / 1e6
-        except (OSError, ValueError, IndexError) as error:
-            raise ProbeFailed(f"no pressure-stall information in {self._path}: {error}") from error
+        stalled_s = self._stalled_s()
         now_s, last = self._clock.now_s(), self._last
         if last is not None and now_s <= last[0]:
             return []
@@ -50,6 +52,14 @@ class PressureProbe:
         if last is None:
             return []
         return [max(_LEAST_S, (stalled_s - last[1]) / (now_s - last[0]))]
+
+    def _stalled_s(self) -> float:
+        """Return the seconds since the machine was started."""
+        try:
+            line = self._path.read_text(encoding="ascii").splitlines()[0]
+            return int(line.rpartition("total=")[2]) / 1e6
+        except (OSError, ValueError, IndexError) as error:
+            raise ProbeFailed(f"no pressure-stall information in {self._path}: {error}") from error
 
     def close(self) -> None:
         """Do nothing: no file is held open."""

@@ -30,6 +30,26 @@ def test_the_share_of_the_time_since_the_last_look(
     assert list(probe()) == [1e-6]  # no stall is a figure too, and more than nothing
 
 
+def test_after_a_start_the_first_look_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = [8.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now_s[0])
+    probe = PressureProbe(tmp_path / "cpu")
+    write(tmp_path / "cpu", 1_000_000)
+    probe.start()
+    write(tmp_path / "cpu", 1_500_000)
+    now_s[0] = 10.0
+    assert list(probe()) == [0.25]
+
+
+def test_a_start_leaves_it_to_the_first_look_to_fail(tmp_path: Path) -> None:
+    probe = PressureProbe(tmp_path / "cpu")
+    probe.start()
+    with pytest.raises(ProbeFailed, match="no pressure-stall information in"):
+        probe()
+
+
 def test_a_kernel_that_does_not_tell_is_a_failure(tmp_path: Path) -> None:
     with pytest.raises(ProbeFailed, match="no pressure-stall information in"):
         PressureProbe(tmp_path / "cpu")()
