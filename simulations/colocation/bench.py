@@ -110,8 +110,8 @@ class Block:
     ----------
     latencies_s, times_s, wakes_s : NDArray[np.float64]
         Of the services' requests: latency and when each was due, and the delays of wake-ups.
-    begun_s, duration_s : float
-        Since when, on the machine's clock, and how long the services ran.
+    begun_s, duration_s, training_s : float
+        Since when, on the machine's clock, how long the services ran, and how long training was to.
     cpu_s, queued_s : float
         Processor time of the services, and how long they were ready and had none.
     trained : Mapping[str, Any]
@@ -123,6 +123,7 @@ class Block:
     wakes_s: NDArray[np.float64]
     begun_s: float
     duration_s: float
+    training_s: float
     cpu_s: float
     queued_s: float
     trained: Mapping[str, Any]
@@ -151,8 +152,15 @@ class Block:
 
     @property
     def steps_per_s(self) -> float:
-        """Local steps per second."""
-        return float(self.trained["num_steps"] / self.trained["elapsed_s"]) if self.trained else 0.0
+        """Local steps per second of the time that training had, even if it ended sooner."""
+        if not self.trained:
+            return 0.0
+        return float(self.trained["num_steps"] / max(self.training_s, self.trained["elapsed_s"]))
+
+    @property
+    def trouble(self) -> str:
+        """Why training ended before its time; empty if it did not."""
+        return str(self.trained.get("trouble", ""))
 
 
 class Bench:
@@ -163,7 +171,7 @@ class Bench:
     loads : Sequence[Load]
         The services, a process each.
     sockets : Sequence[str]
-        Where the first service pushes its latencies.
+        Where the services push their latencies.
     """
 
     def __init__(self, loads: Sequence[Load], sockets: Sequence[str] = ()) -> None:
@@ -172,11 +180,11 @@ class Bench:
             Worker(
                 "service",
                 json.dumps(asdict(load)),
-                *(sockets if index == 0 else ()),
+                *sockets,
                 same_session=True,
                 environment=_ONE_THREAD,
             )
-            for index, load in enumerate(loads)
+            for load in loads
         ]
 
     def __enter__(self) -> "Bench":
@@ -220,6 +228,7 @@ class Bench:
             wakes_s=_joined(served, "wakes_s"),
             begun_s=served[0]["begun_s"],
             duration_s=duration_s + _WARM_UP_S,
+            training_s=duration_s,
             cpu_s=sum(s["cpu_s"] for s in served),
             queued_s=sum(s["queued_s"] for s in served),
             trained=trained,

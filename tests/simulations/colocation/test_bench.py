@@ -29,7 +29,7 @@ def test_a_gated_and_isolated_training_sees_its_service_and_nothing_stays(tmp_pa
     assert len(block.latencies_s) == 80  # 0.3 s more than the training
     assert block.trained["num_steps"] > 0
     assert block.trained["num_requests"] > 0
-    assert block.trained["trouble"] == ""
+    assert block.trouble == ""
     assert block.misses(60.0) == 0.0
     assert block.steps_per_s > 0
     after = {child.pid for child in psutil.Process().children(recursive=True)}

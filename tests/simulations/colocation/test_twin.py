@@ -15,8 +15,9 @@ ALONE = 0.002 * np.exp(0.1 * RNG.standard_normal(20_000))
 
 def block(latencies_s: np.ndarray, steps: int = 0) -> Block:
     trained = {"num_steps": steps, "elapsed_s": 10.0} if steps else {}
-    return Block(latencies_s=latencies_s, times_s=np.zeros(0), wakes_s=np.zeros(0), begun_s=0.0,
-                 duration_s=10.0, cpu_s=1.0, queued_s=0.0, trained=trained)  # fmt: skip
+    none = np.zeros(0)
+    return Block(latencies_s=latencies_s, times_s=none, wakes_s=none, begun_s=0.0, duration_s=10.0,
+                 training_s=10.0, cpu_s=1.0, queued_s=0.0, trained=trained)  # fmt: skip
 
 
 def test_what_was_put_in_is_found() -> None:
