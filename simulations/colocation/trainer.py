@@ -15,12 +15,15 @@ import torch
 from deepedge_flwr.client.device import LocalDevice
 from deepedge_flwr.client.isolation import isolate
 from deepedge_flwr.client.probes import Probe, Watched, make_probe, watching
+from deepedge_flwr.core.device import ProbeFailed
 from deepedge_flwr.core.gate import Gate
 from deepedge_flwr.core.local_run import LocalRun
 from deepedge_flwr.core.types import TrainPlan
 
 _WIDTH = 512
 _SILENCE_S = 5.0
+#: Looks for what a probe still has of an earlier run, at most, and the pause between two.
+_MOST_LOOKS, _LOOK_EVERY_S = 20, 0.002
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +110,17 @@ def train(step: Step, gate: Gate | None, probe: Probe | None, duration_s: float)
     }
 
 
+def drain(probe: Probe) -> None:
+    """Forget what the probe has seen while something else was measured."""
+    for _ in range(_MOST_LOOKS):
+        try:
+            if not probe():
+                return
+        except ProbeFailed:
+            return  # the next look says so too
+        time.sleep(_LOOK_EVERY_S)
+
+
 def main() -> None:
     """Obey."""
     training = Training(**json.loads(sys.argv[1]))
@@ -125,7 +139,10 @@ def main() -> None:
             gate = None if training.budget_s is None else Gate(training.budget_s)
             if gate is not None:
                 gate.remember(memory)
-            watched = None if probe is None else Watched(probe, _SILENCE_S)
+            watched = None
+            if probe is not None:
+                drain(probe)
+                watched = Watched(probe, _SILENCE_S)
             print(json.dumps(train(step, gate, watched, float(rest[0]))), flush=True)
             memory = [] if gate is None else gate.memory
 
