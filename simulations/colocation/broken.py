@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psutil
+
 from deepedge_flwr.client.device import LocalDevice
-from deepedge_flwr.client.probes import HttpProbe, Probe, SocketProbe, watching
+from deepedge_flwr.client.probes import HttpProbe, Probe, SocketProbe, WakeUpProbe, watching
 from deepedge_flwr.core.clock import WallClock
 from deepedge_flwr.core.gate import Gate
 from deepedge_flwr.core.local_run import LocalRun
@@ -51,6 +53,7 @@ def endings() -> Iterator[Ending]:
     yield _pushed("a probe that says less", ["0.0101", "-0.01"], "a latency is a finite number")
     yield _pushed("a probe that says NaN", ["0.0101", "nan"], "a latency is a finite number")
     yield _killed()
+    yield _watcher_killed()
     yield _hopeless()
 
 
@@ -105,6 +108,19 @@ def _killed() -> Ending:
                 server.kill()
 
         return _trained("a service that is killed", probe, "has failed 3 times in a row", kill)
+
+
+def _watcher_killed() -> Ending:
+    """Kill the process of the probe in the middle."""
+    before = set(psutil.Process().children())
+
+    def kill(step: int) -> None:
+        if step == 20:
+            for watcher in set(psutil.Process().children()) - before:
+                watcher.kill()
+
+    expected = "the process that watches the service has died"
+    return _trained("a probe whose process is killed", WakeUpProbe(), expected, kill)
 
 
 def _hopeless() -> Ending:
