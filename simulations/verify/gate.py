@@ -6,17 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, median
 
+import numpy as np
+
 from ..colocation.bench import Block
+from ..colocation.blind_node import Yielding, measure_yielding
 from ..colocation.broken import Ending, endings
 from ..colocation.reaction import Reaction, measure_reaction
 from ..colocation.scenarios import SCENARIOS, Measured, Scenario, measure_scenario
 from ..colocation.twin import Twin, compare
 from ..experiment import log_level
+from ..summary import Summary
 from ..sweep import by_seed, run_sweep
 from .claims import Claim
 
 ROUNDS, BLOCK_S = 5, 4.0
 SEEDS = (3001, 3002, 3003, 3004, 3005)
+_VERSIONS, _LEAST_BURSTS = 5, 5
 
 
 def measure(quick: bool) -> list[Claim]:
@@ -31,6 +36,7 @@ def measure(quick: bool) -> list[Claim]:
             claims += _protected(scenario, measured)
         claims.append(_reacts(measure_reaction(Path("verify/gate.png"))))
         claims += [_is_safe(ending) for ending in endings()]
+        claims.append(_yields(measure_yielding(_VERSIONS)))
         if not quick:
             claims += [_is_like(twin) for twin in compare(found)]
         claims += _fleet(Path(path), seeds)
@@ -38,31 +44,56 @@ def measure(quick: bool) -> list[Claim]:
 
 
 def _protected(scenario: Scenario, found: Measured) -> Iterator[Claim]:
+    protected, off = found.blocks["protected"], found.blocks["off"]
     more = [
-        100 * (one.misses(found.budget_s) - off.misses(found.budget_s))
-        for one, off in zip(found.blocks["protected"], found.blocks["off"], strict=True)
+        100 * (_late(one, found.budget_s) - _late(other, found.budget_s))
+        for one, other in [(protected, off), *_pairs(protected, off)]
     ]
     yield Claim(
         name=f"{scenario.name}: requests missed beside protected training more than without any",
-        measured=median(more),
+        measured=more[0],
         bound=0.1,
         unit="percentage points",
         kind="at most",
-        how=f"median of {len(more)} rounds, {_range(more, '.2f')}; "
+        how=f"all requests of {len(off)} rounds, per round {_range(more[1:], '.2f')}; "
         f"budget {1000 * found.budget_s:.2f} ms; {_conditions(found)}",
     )
-    if scenario.least_pace is None:
-        return
-    paces = found.paces("protected")
+    troubles = [block.trouble for block in protected if block.trouble]
     yield Claim(
+        name=f"{scenario.name}: protected trainings that ended in trouble",
+        measured=len(troubles),
+        bound=0,
+        unit="trainings",
+        kind="equal",
+        how=f"of {len(protected)}; {'; '.join(troubles) or 'none'}",
+    )
+    if scenario.least_pace is not None:
+        yield _keeps_pace(scenario, scenario.least_pace, found)
+
+
+def _keeps_pace(scenario: Scenario, least_pace: float, found: Measured) -> Claim:
+    paces = found.paces("protected")
+    return Claim(
         name=f"{scenario.name}: training relative to what the idle processor time allows",
         measured=median(paces),
-        bound=scenario.least_pace,
+        bound=least_pace,
         unit="x",
         kind="at least",
         how=f"median of {len(paces)} rounds, {_range(paces, '.2f')}; the service uses "
         f"{found.service_share:.0%} of both cores, alone {found.alone:.1f} steps/s",
     )
+
+
+def _pairs(
+    some: Sequence[Block], others: Sequence[Block]
+) -> Iterator[tuple[Sequence[Block], Sequence[Block]]]:
+    for one, other in zip(some, others, strict=True):
+        yield [one], [other]
+
+
+def _late(blocks: Sequence[Block], budget_s: float) -> float:
+    """Return the share of the requests of all blocks over a budget."""
+    return float(np.mean(np.concatenate([block.latencies_s for block in blocks]) > budget_s))
 
 
 def _conditions(found: Measured) -> str:
@@ -87,13 +118,17 @@ def _range(values: Sequence[float], form: str) -> str:
 
 
 def _reacts(found: Reaction) -> Claim:
+    # A service that nothing makes late, or a training that does nothing, shows no reaction.
+    shows = found.num_bursts >= _LEAST_BURSTS and found.num_trained > 0 and not found.trouble
     return Claim(
         name="the gate alone: local steps begun between a late request and the pause",
-        measured=found.mean_steps,
+        measured=found.mean_steps if shows else float("inf"),
         bound=1.0,
         unit="steps",
         kind="at most",
-        how=f"mean over {found.num_bursts} bursts, at most {found.most_steps}; verify/gate.png",
+        how=f"mean over {found.num_bursts} bursts with late requests, of which there have to be "
+        f"{_LEAST_BURSTS}; at most {found.most_steps}; training made steps in {found.num_trained} "
+        f"of {found.num_quiet} quiet times; trouble: {found.trouble or 'none'}; verify/gate.png",
     )
 
 
@@ -105,6 +140,18 @@ def _is_safe(ending: Ending) -> Claim:
         unit="event",
         kind="equal",
         how=f"{ending.num_steps} steps were done before; the node said: {ending.trouble}",
+    )
+
+
+def _yields(found: Yielding) -> Claim:
+    return Claim(
+        name="a server, three nodes and one blind probe: versions that the other nodes make",
+        measured=found.num_versions if found.is_as_promised else 0,
+        bound=_VERSIONS,
+        unit="versions",
+        kind="at least",
+        how=f"DeepEdge on real devices; yielded: nodes {sorted(found.yielded)}, updates from "
+        f"nodes {sorted(found.updates)}",
     )
 
 
@@ -127,27 +174,35 @@ def _fleet(folder: Path, seeds: Sequence[int]) -> Iterator[Claim]:
     arms = {"gated": ("gate=true",), "ungated": ("gate=false",)}
     runs = run_sweep(by_seed(arms, seeds, folder / "half", common), "half of a fleet has budgets")
     by_arm = {a: [s for path, s in runs.items() if path.parent.name == a] for a in arms}
+    about = f"digits, x16, service on half of the devices, {len(seeds)} seeds"
+    yield from _fleet_claims(by_arm, about)
+
+
+def _fleet_claims(by_arm: Mapping[str, Sequence[Summary]], about: str) -> Iterator[Claim]:
     late: Mapping[str, float] = {
         arm: fmean(s.violation_rate for s in summaries) for arm, summaries in by_arm.items()
     }
-    about = f"digits, x16, service on half of the devices, {len(seeds)} seeds"
+    # Where nobody is ever late, the gate has shown nothing.
+    without = float("inf") if late["ungated"] else 0.0
     yield Claim(
         name="fleet simulation: violations without the gate relative to with it",
-        measured=late["ungated"] / late["gated"] if late["gated"] else float("inf"),
+        measured=late["ungated"] / late["gated"] if late["gated"] else without,
         bound=20.0,
         unit="x",
         kind="at least",
         how=f"{about}: {late['ungated']:.3%} against {late['gated']:.3%} of all requests",
     )
+    missing = sum(s.time_to_target_s is None for s in by_arm["gated"])
     times = {
         arm: fmean(s.time_to_target_s or s.horizon_s for s in summaries)
         for arm, summaries in by_arm.items()
     }
     yield Claim(
         name="fleet simulation: time to target with the gate relative to without",
-        measured=times["gated"] / times["ungated"],
+        measured=float("inf") if missing else times["gated"] / times["ungated"],
         bound=1.15,
         unit="x",
         kind="at most",
-        how=f"{about}: {times['gated']:.1f} s against {times['ungated']:.1f} s",
+        how=f"{about}: {times['gated']:.1f} s against {times['ungated']:.1f} s; "
+        f"with the gate {missing} runs did not reach it",
     )

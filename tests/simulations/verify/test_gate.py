@@ -1,0 +1,87 @@
+"""What the claims about the gate do not let pass."""
+
+import math
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simulations.colocation.bench import Block
+from simulations.colocation.blind_node import Yielding
+from simulations.colocation.reaction import Reaction
+from simulations.colocation.scenarios import SCENARIOS, Measured
+from simulations.verify.claims import Claim
+from simulations.verify.gate import _fleet_claims, _protected, _reacts, _yields
+
+BUDGET_S = 0.01
+
+
+def block(late: float, steps: int = 40, elapsed_s: float = 4.0, trouble: str = "") -> Block:
+    latencies_s = np.where(np.arange(1000) < 1000 * late, 2 * BUDGET_S, BUDGET_S / 2)
+    trained = {"num_steps": steps, "elapsed_s": elapsed_s, "trouble": trouble}
+    none = np.zeros(0)
+    return Block(latencies_s=latencies_s, times_s=none, wakes_s=none, begun_s=0.0, duration_s=4.3,
+                 training_s=4.0, cpu_s=1.0, queued_s=0.0, trained=trained)  # fmt: skip
+
+
+def claims(protected: Sequence[Block]) -> list[Claim]:
+    off = [block(0.001) for _ in protected]
+    found = Measured(scenario=SCENARIOS[0], budget_s=BUDGET_S, alone=10.0, service_share=0.0,
+                     blocks={"off": off, "protected": protected})  # fmt: skip
+    return list(_protected(SCENARIOS[0], found))
+
+
+def test_what_is_kept_is_met() -> None:
+    assert all(claim.met for claim in claims([block(0.001)] * 5))
+
+
+def test_two_bad_rounds_of_five_are_not_hidden() -> None:
+    missed, *_ = claims([block(0.001)] * 3 + [block(1.0)] * 2)
+    assert missed.measured == pytest.approx(100 * (0.4006 - 0.001))
+    assert not missed.met
+
+
+def test_a_training_that_has_died_is_told_and_slow() -> None:
+    dead = block(0.001, steps=3, elapsed_s=0.3, trouble="saw no request")
+    _, troubles, pace = claims([dead] * 5)
+    assert troubles.measured == 5 and not troubles.met
+    assert pace.measured == 3 / 4 / 10 and not pace.met
+
+
+def test_a_reaction_needs_bursts_that_were_late_and_a_training() -> None:
+    def met(**other: Any) -> bool:
+        good = {"num_bursts": 5, "mean_steps": 0.5, "most_steps": 1, "num_quiet": 5,
+                "num_trained": 5, "trouble": ""}  # fmt: skip
+        return _reacts(Reaction(**{**good, **other})).met
+
+    assert met()
+    assert not met(num_bursts=4)
+    assert not met(num_trained=0)
+    assert not met(trouble="saw no request")
+    assert not met(mean_steps=2.0)
+
+
+def test_a_server_has_to_notice_the_blind_node() -> None:
+    def met(yielded: set[int], updates: set[int]) -> bool:
+        found = Yielding(yielded=frozenset(yielded), updates=frozenset(updates), num_versions=5)
+        return _yields(found).met
+
+    assert met({1}, {2, 3})
+    assert not met(set(), {2, 3})
+    assert not met({1}, {1, 2, 3})
+
+
+def test_a_fleet_that_does_not_learn_with_the_gate_is_infinitely_slow() -> None:
+    def measured(gated: Sequence[float | None], late: float = 0.1) -> list[float | str]:
+        def runs(times_s: Sequence[float | None], rate: float) -> list[Any]:
+            return [SimpleNamespace(time_to_target_s=t, horizon_s=180.0, violation_rate=rate)
+                    for t in times_s]  # fmt: skip
+
+        by_arm = {"gated": runs(gated, 0.0), "ungated": runs([100.0, 100.0], late)}
+        return [claim.measured for claim in _fleet_claims(by_arm, "")]
+
+    assert measured([105.0, 115.0]) == [math.inf, 1.1]
+    assert measured([90.0, None]) == [math.inf, math.inf]
+    assert measured([100.0, 100.0], late=0.0) == [0.0, 1.0]
