@@ -12,6 +12,8 @@ from .types import GateDecision, TrainPlan
 _MAX_RESIDUAL = math.log(4.0)
 #: Requests in a pause from which to judge that it does not help.
 _ENOUGH_REQUESTS = 20
+#: Usual gaps between two requests without any, after which a service has nothing to do.
+_IDLE_GAPS = 20.0
 
 
 class Gate:
@@ -26,9 +28,10 @@ class Gate:
     second must not hold up training for the next hundred requests.
 
     Law: pause when x_q > `high` * budget, proceed again when x_q < `low` * budget (hysteresis).
-    When one pause has lasted `max_pause_s`: stop and return the work done if twenty requests in it
-    were no better; forget the estimate and proceed if there was none: there is nothing to protect
-    just now, and when there is again it is seen within one step.
+    Stop and return the work done when one pause has lasted `max_pause_s` and twenty requests in it
+    were no better. Forget the estimate and proceed when no request has come for twenty times the
+    usual gap between two, or for `max_pause_s`: there is nothing to protect just now, and when
+    there is again it is seen within one step.
 
     What a step does to the service is seen when it ends: the gate reacts within one local step, or
     one part of it (`micro_batches`), and by then as many requests as came in it may be late.
@@ -79,6 +82,7 @@ class Gate:
         self._mean: float | None = None
         self._variance = 0.0
         self._paused_s, self._num_seen = 0.0, 0
+        self._silent_s, self._gap_s = 0.0, math.inf
 
     @classmethod
     def for_plan(cls, plan: TrainPlan) -> "Gate | None":
@@ -104,11 +108,23 @@ class Gate:
         if len(memory) == 2 and all(map(math.isfinite, memory)) and memory[1] >= 0:
             self._mean, self._variance = memory
 
-    def observe(self, latencies_s: Iterable[float]) -> None:
-        """Fold the latencies of finished requests, each > 0, into the estimate."""
-        for latency_s in latencies_s:
-            if not 0 < latency_s < math.inf:
-                continue
+    def observe(self, latencies_s: Iterable[float], elapsed_s: float = 0.0) -> None:
+        """Fold the latencies of finished requests into the estimate.
+
+        Parameters
+        ----------
+        latencies_s : Iterable[float]
+            Latencies; what is not finite and > 0 is left out.
+        elapsed_s : float (default: 0.0)
+            Seconds in which these requests finished.
+        """
+        found = [latency_s for latency_s in latencies_s if 0 < latency_s < math.inf]
+        self._silent_s += elapsed_s
+        if found:
+            gap_s = self._silent_s / len(found)
+            self._gap_s = gap_s if math.isinf(self._gap_s) else 0.8 * self._gap_s + 0.2 * gap_s
+            self._silent_s = 0.0
+        for latency_s in found:
             value = math.log(latency_s)
             if self._mean is None:
                 self._mean = value
@@ -121,7 +137,8 @@ class Gate:
         """Return what to do before the next local step: proceed, pause, or stop."""
         limit_s = self._low_s if self._paused_s > 0 else self._high_s
         is_long = self._paused_s >= self._max_pause_s
-        if is_long and self._num_seen == 0:
+        is_idle = self._silent_s > _IDLE_GAPS * self._gap_s > 0
+        if self._paused_s > 0 and (is_idle or (is_long and self._num_seen == 0)):
             self._mean, self._variance = None, 0.0
         if self.quantile_s <= limit_s:
             self._paused_s = 0.0

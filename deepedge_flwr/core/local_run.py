@@ -61,7 +61,7 @@ class LocalRun:
         self._latencies_s: list[float] = []
         self._num_steps, self._busy_s, self._paused_s = 0, 0.0, 0.0
         self._started_at_s, self._is_over = device.now_s(), False
-        self._looked_at_s = self._started_at_s
+        self._looked_at_s = self._seen_at_s = self._started_at_s
         self.was_started, self.longest_stretch_s = False, 0.0
 
     def __iter__(self) -> Iterator[int]:
@@ -70,7 +70,7 @@ class LocalRun:
         A second iteration goes on where the first one stopped: there is one plan to fulfil.
         """
         if not self.was_started:
-            before_s = self._seen()
+            before_s, self._seen_at_s = self._seen(), self._device.now_s()
             if self._gate is not None:
                 self._gate.observe(before_s)
         self.was_started = True
@@ -138,10 +138,11 @@ class LocalRun:
         self._look()
 
     def _look(self) -> None:
-        latencies_s = self._seen()
+        latencies_s, now_s = self._seen(), self._device.now_s()
         self._latencies_s.extend(latencies_s)
         if self._gate is not None:
-            self._gate.observe(latencies_s)
+            self._gate.observe(latencies_s, now_s - self._seen_at_s)
+        self._seen_at_s = now_s
 
     def _seen(self) -> Sequence[float]:
         if self._trouble:

@@ -106,6 +106,21 @@ def test_where_no_request_comes_any_more_there_is_nothing_to_pause_for() -> None
     assert gate.decide() == GateDecision(pause_s=0.5)
 
 
+def test_a_service_is_idle_after_twenty_times_its_usual_gap() -> None:
+    gate = Gate(1.0, pause_s=0.5, max_pause_s=1e9)
+    gate.observe([2.0] * 4, elapsed_s=2.0)  # one request in 0.5 s
+    num_pauses = 0
+    while gate.decide() != GO:
+        num_pauses += 1
+        gate.observe([], elapsed_s=0.5)
+    assert num_pauses == 21  # over 10 s
+    slow = Gate(1.0, pause_s=0.5, max_pause_s=1e9)
+    slow.observe([2.0], elapsed_s=1e6)
+    for _ in range(100):
+        assert slow.decide() != GO
+        slow.observe([], elapsed_s=0.5)
+
+
 def test_one_hiccup_is_forgotten_soon_whatever_its_length() -> None:
     gate = Gate(0.02)
     settle(gate, 0.01)
