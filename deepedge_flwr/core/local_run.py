@@ -123,7 +123,9 @@ class LocalRun:
             if decision.stop or decision.pause_s <= 0:
                 break
             if has_paused and self._is_late:
-                self._yield("the service left no time for training")
+                self._is_over = True
+                if self._num_steps == 0:
+                    self._yield("the service left no time for training")
                 break
             self._pause(decision.pause_s)
             has_paused = True

@@ -150,7 +150,7 @@ def test_a_pause_ends_with_the_deadline_once_a_step_is_done() -> None:
     run = run_of(device, 3, Gate(2.0, pause_s=1.0, max_pause_s=99.0), deadline_s=3.0)
     assert list(run) == [0]
     told = run.telemetry()
-    assert (told.num_steps, told.paused_s, told.yielded) == (1, 2.0, True)
+    assert (told.num_steps, told.paused_s, told.yielded, told.trouble) == (1, 2.0, False, "")
 
 
 class BlindDevice(ScriptedDevice):
