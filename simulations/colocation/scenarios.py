@@ -3,7 +3,9 @@
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
@@ -112,6 +114,11 @@ class Measured:
     service_share: float
     blocks: Mapping[str, Sequence[Block]]
 
+    def missed(self, name: str) -> float:
+        """Return the share of late requests over all blocks of a condition."""
+        latencies_s = np.concatenate([block.latencies_s for block in self.blocks[name]])
+        return float(np.mean(latencies_s > self.budget_s))
+
     def paces(self, name: str) -> list[float]:
         """Return steps per second relative to what the idle processor time allows."""
         allowed = self.alone * (1 - self.service_share)
@@ -149,7 +156,16 @@ def conditions_of(
 
 
 def measure_scenario(scenario: Scenario, rounds: int, block_s: float) -> Measured:
-    """Measure all conditions of a scenario, interleaved."""
+    """Measure all conditions of a scenario, interleaved.
+
+    In a process and a session of its own: what a training does to the autogroup of the session
+    that it shares with its services stays, and must not be there for the next scenario.
+    """
+    with ProcessPoolExecutor(1, get_context("spawn"), initializer=os.setsid) as pool:
+        return pool.submit(_measure, scenario, rounds, block_s).result()
+
+
+def _measure(scenario: Scenario, rounds: int, block_s: float) -> Measured:
     with tempfile.TemporaryDirectory() as folder:
         sockets = {name: str(Path(folder) / name[:4]) for name in ("protected", "gate alone")}
         with Bench(scenario.loads, tuple(sockets.values())) as bench:
