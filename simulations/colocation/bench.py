@@ -6,13 +6,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from deepedge_flwr.core.clock import WallClock
 
 from .service import Load
 from .trainer import Training
@@ -53,7 +51,8 @@ class Worker:
             env={**os.environ, **(environment or {})},
             start_new_session=not same_session,
         )
-        self._read()
+        #: What it said first.
+        self.greeting = self._read().strip()
 
     def ask(self, line: str) -> None:
         """Send a line."""
@@ -175,7 +174,7 @@ class Bench:
     """
 
     def __init__(self, loads: Sequence[Load], sockets: Sequence[str] = ()) -> None:
-        self._clock, self._trainers = WallClock(), dict[str, Worker]()
+        self._trainers, self._repeats = dict[str, Worker](), 0
         self._services = [
             Worker(
                 "service",
@@ -197,14 +196,19 @@ class Bench:
             worker.close()
 
     def add(self, name: str, condition: Condition) -> None:
-        """Start the training of a condition; it waits until it is asked."""
+        """Start the training of a condition; it waits until it is asked.
+
+        All have steps of the same work: as much as fills the first one's `step_s`.
+        """
         if condition.training is not None:
+            training = replace(condition.training, repeats=self._repeats)
             self._trainers[name] = Worker(
                 "trainer",
-                json.dumps(asdict(condition.training)),
+                json.dumps(asdict(training)),
                 same_session=condition.same_session,
                 environment=condition.environment,
             )
+            self._repeats = int(self._trainers[name].greeting)
 
     def alone(self, name: str, duration_s: float) -> float:
         """Return the steps per second of a training while the services rest."""

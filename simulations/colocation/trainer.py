@@ -42,6 +42,9 @@ class Training:
         Budget of the gate; None trains without one.
     probe : str
         How the gate sees the service.
+    repeats : int
+        Passes over a batch in a step, if it is to be as much work as another training's; 0 counts
+        how many fill `step_s`.
     memory_mib : float
         0 is a multilayer perceptron; otherwise a step adds vectors of this size, and is bound by
         the memory.
@@ -52,6 +55,7 @@ class Training:
     isolation: tuple[str, ...] = ()
     budget_s: float | None = None
     probe: str = ""
+    repeats: int = 0
     memory_mib: float = 0.0
 
 
@@ -60,7 +64,7 @@ class Step:
 
     def __init__(self, training: Training) -> None:
         torch.manual_seed(0)
-        self._repeats, self._memory = 1, training.memory_mib > 0
+        self.repeats, self._memory = training.repeats or 1, training.memory_mib > 0
         if self._memory:
             num_floats = int(training.memory_mib * 2**20 / 4)
             self._vectors = torch.ones(num_floats), torch.ones(num_floats)
@@ -71,17 +75,17 @@ class Step:
             self._x, self._y = torch.randn(64, _WIDTH), torch.randint(0, 10, (64,))
         # Twice: the first figures are of cold caches and of a slow clock.
         for _ in range(2):
-            once_s = sorted(self._timed_s() for _ in range(15))[7] / self._repeats
-            self._repeats = max(1, round(training.step_s / once_s))
+            once_s = sorted(self._timed_s() for _ in range(15))[7] / self.repeats
+            self.repeats = training.repeats or max(1, round(training.step_s / once_s))
 
     def __call__(self) -> None:
         """Do it: some passes over a batch whose gradients add up, and one update."""
         if self._memory:
-            for _ in range(self._repeats):
+            for _ in range(self.repeats):
                 self._vectors[0].add_(self._vectors[1])
             return
         self._optimizer.zero_grad()
-        for _ in range(self._repeats):
+        for _ in range(self.repeats):
             torch.nn.functional.cross_entropy(self._model(self._x), self._y).backward()
         self._optimizer.step()
 
@@ -131,7 +135,7 @@ def main() -> None:
     with watching(probe, _SILENCE_S, gates=False):
         if training.isolation:
             isolate(training.isolation)
-        print("ready", flush=True)
+        print(step.repeats, flush=True)
         for line in sys.stdin:
             command, *rest = line.split()
             if command == "end":

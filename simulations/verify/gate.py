@@ -19,7 +19,7 @@ from ..summary import Summary
 from ..sweep import by_seed, run_sweep
 from .claims import Claim
 
-ROUNDS, BLOCK_S = 4, 3.0
+ROUNDS, BLOCK_S = 3, 3.0
 SEEDS = (3001, 3002, 3003, 3004, 3005)
 _VERSIONS, _LEAST_BURSTS = 5, 5
 
