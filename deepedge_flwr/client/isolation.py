@@ -12,13 +12,10 @@ from pathlib import Path
 import psutil
 from flwr.common import log
 
-from .threads import wait_passively
-
 #: Mechanisms that Linux has.
 IDLE_CLASS = "SCHED_IDLE for threads that compute"
 AUTOGROUP = "autogroup niceness 19"
 IDLE_IO = "idle I/O class"
-PASSIVE_WAIT = "passive waiting of OpenMP"
 _LOWEST_NICENESS = 19
 #: What was done to this process: one entry, as it cannot be done twice or undone.
 _isolated: "list[Isolation]" = []
@@ -52,7 +49,6 @@ def isolate(only: Collection[str] | None = None) -> Isolation:
     - the session's group of processes (autogroup) has niceness 19: without that Linux shares the
       processor between sessions first, and a service in another one would not be preferred;
     - the disk is used when nobody else does;
-    - threads of OpenMP sleep while they wait for each other (`wait_passively`);
     - where there are no such classes, the process has the lowest priority there is.
 
     It needs no privilege. It cannot be undone without one: it is for processes that train and then
@@ -62,8 +58,7 @@ def isolate(only: Collection[str] | None = None) -> Isolation:
     Parameters
     ----------
     only : Collection[str] | None (default: None)
-        Mechanisms to apply, of `IDLE_CLASS`, `AUTOGROUP`, `IDLE_IO` and `PASSIVE_WAIT`; None for
-        all.
+        Mechanisms to apply, of `IDLE_CLASS`, `AUTOGROUP` and `IDLE_IO`; None for all.
     """
     return _isolated[0] if _isolated else _isolate(only)
 
@@ -78,10 +73,9 @@ def _isolate(only: Collection[str] | None) -> Isolation:
         (IDLE_CLASS, _idle_class),
         (AUTOGROUP, _autogroup),
         (IDLE_IO, _idle_io),
-        (PASSIVE_WAIT, _passive_wait),
     ]
     if not sys.platform.startswith("linux"):
-        mechanisms = [("lowest priority", _lowest_priority), (PASSIVE_WAIT, _passive_wait)]
+        mechanisms = [("lowest priority", _lowest_priority)]
     applied, refused = [], []
     for name, apply in mechanisms:
         if only is not None and name not in only:
@@ -112,11 +106,6 @@ def _autogroup() -> None:
 
 def _idle_io() -> None:
     psutil.Process().ionice(psutil.IOPRIO_CLASS_IDLE)
-
-
-def _passive_wait() -> None:
-    if obstacle := wait_passively():
-        raise OSError(obstacle)
 
 
 def _lowest_priority() -> None:

@@ -196,10 +196,7 @@ class Bench:
             worker.close()
 
     def add(self, name: str, condition: Condition) -> None:
-        """Start the training of a condition; it waits until it is asked.
-
-        All have steps of the same work: as much as fills the first one's `step_s`.
-        """
+        """Start a condition's training, with steps of the same work as the first one's."""
         if condition.training is not None:
             training = replace(condition.training, repeats=self._repeats)
             self._trainers[name] = Worker(

@@ -80,7 +80,7 @@ def test_other_systems_have_a_lowest_priority() -> None:
     code = "import json, psutil, sys\nfrom deepedge_flwr.client.isolation import isolate\n"
     code += "sys.platform = 'other'\nfound = isolate()\n"
     code += "print(json.dumps([found.applied, psutil.Process().nice()]))\n"
-    assert run(code) == [["lowest priority", "passive waiting of OpenMP"], 19]
+    assert run(code) == [["lowest priority"], 19]
 
 
 def test_a_part_of_it_can_be_had_alone() -> None:
@@ -89,13 +89,6 @@ def test_a_part_of_it_can_be_had_alone() -> None:
     code += "print(json.dumps([found.applied, os.sched_getscheduler(0)]))\n"
     if sys.platform.startswith("linux"):
         assert run(code) == [["idle I/O class"], os.SCHED_OTHER]
-
-
-@pytest.mark.parametrize("command", ["flwr-clientapp", "python"])
-def test_only_client_processes_let_openmp_wait_passively_by_themselves(command: str) -> None:
-    code = f"import json, os, sys\nsys.argv = ['/bin/{command}']\nimport deepedge_flwr\n"
-    code += "print(json.dumps(os.environ.get('OMP_WAIT_POLICY', '')))\n"
-    assert run(code) == ("passive" if command == "flwr-clientapp" else "")
 
 
 MOD = """
