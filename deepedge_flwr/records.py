@@ -139,9 +139,11 @@ def get_gate_memory(state: RecordDict) -> list[float]:
 
 
 def put_gate_memory(state: RecordDict, memory: list[float]) -> None:
-    """Leave it there for the gate of the node's next message."""
+    """Leave it there for the gate of the node's next message; nothing, if it knows nothing."""
     if memory:
         state[_GATE] = ConfigRecord({_MEMORY: memory})
+    elif _GATE in state:
+        del state[_GATE]
 
 
 def closed_error(opens_in_s: float) -> Error:

@@ -165,7 +165,7 @@ class LocalRun:
         """Local steps completed so far."""
         return self._num_steps
 
-    def telemetry(self, device_id: str = "", isolation: str = "") -> Telemetry:
+    def telemetry(self, device_id: str = "") -> Telemetry:
         """Return the report of the run so far; an ungated run has no budget to violate."""
         latencies_s = np.asarray(self._latencies_s)
         return Telemetry(
@@ -178,5 +178,4 @@ class LocalRun:
             device_id=device_id,
             trouble=self._trouble,
             yielded=self._yielded,
-            isolation=isolation,
         )

@@ -48,12 +48,6 @@ class Load:
     table_mib: float = 0.0
     over_http: bool = False
 
-    @property
-    def share(self) -> float:
-        """Share of one core that it uses."""
-        share = self.work_s / self.period_s
-        return share * self.burst_s / self.every_s if self.every_s else share
-
     def due_s(self, duration_s: float) -> Iterator[float]:
         """Yield when the requests of an interval are due, from its beginning."""
         for k in range(int(duration_s / self.period_s)):

@@ -24,9 +24,6 @@ class PressureProbe:
         The file, or the `cpu.pressure` of a control group.
     """
 
-    #: Whether the same figure many times in a row is nothing odd.
-    repeats = True
-
     def __init__(self, path: Path = _FILE) -> None:
         self._path, self._clock = path, WallClock()
         self._last: tuple[float, float] | None = None

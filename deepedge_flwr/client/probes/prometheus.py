@@ -35,9 +35,6 @@ class PrometheusProbe:
         If `prometheus_client`, whose parser is used, is not installed.
     """
 
-    #: Whether the same figure many times in a row is nothing odd.
-    repeats = True
-
     def __init__(self, url: str, metric: str, interval_s: float = 0.2) -> None:
         try:
             from prometheus_client import parser

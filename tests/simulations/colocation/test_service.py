@@ -1,7 +1,5 @@
 """Services: when their requests are due, and what they tell of themselves."""
 
-import pytest
-
 from simulations.colocation.service import Load, Pusher, serve
 
 
@@ -19,13 +17,11 @@ class Counted:
 def test_a_load_is_periodic() -> None:
     load = Load(period_s=0.25, work_s=0.1)
     assert list(load.due_s(1.0)) == [0.0, 0.25, 0.5, 0.75]
-    assert load.share == 0.4
 
 
 def test_bursts_come_and_go() -> None:
     load = Load(period_s=0.5, work_s=0.1, burst_s=1.0, every_s=2.0)
     assert list(load.due_s(5.0)) == [0.0, 0.5, 2.0, 2.5, 4.0, 4.5]
-    assert load.share == pytest.approx(0.1)
 
 
 def test_every_request_is_served_and_told_about() -> None:
