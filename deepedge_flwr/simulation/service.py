@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.types import Vector
-
 _BLOCK = 1024
 _NONE: NDArray[np.float64] = np.zeros(0)
 
@@ -24,7 +22,7 @@ class ServiceSpec:
         latency_s (1 + (slowdown - 1) x) exp(jitter z_k),   z_k standard normal.
 
     Besides, one that arrives while the device computes finds its processor taken with probability
-    `collision`, and waits for it for an exponentially distributed time of mean `wait_s`.
+    `collision`, and waits `wait_s` for it: a time slice of the operating system's scheduler.
 
     Attributes
     ----------
@@ -43,7 +41,7 @@ class ServiceSpec:
     collision : float
         Probability of a wait, in [0, 1].
     wait_s : float
-        Mean of a wait.
+        Length of a wait.
     """
 
     period_s: float
@@ -130,7 +128,7 @@ def serve(
     noise = np.exp(spec.jitter * _noise(seed, first, stop))
     latencies_s = spec.latency_s * (1 + (spec.slowdown - 1) * level) * noise
     if training and spec.collision > 0:
-        latencies_s += spec.wait_s * _collisions(seed, first, stop, spec.collision)
+        latencies_s += spec.wait_s * _collides(seed, first, stop, spec.collision)
     return ServiceInterval(times_s=times_s, latencies_s=latencies_s, contention=at_end)
 
 
@@ -148,16 +146,13 @@ def _noise(seed: tuple[int, int], first: int, stop: int) -> NDArray[np.float64]:
     return joined[first - start : stop - start]
 
 
-def _collisions(seed: tuple[int, int], first: int, stop: int, share: float) -> Vector:
-    """Return the waits of requests in units of their mean, 0 for those that do not wait."""
-    waits = [_wait(seed, k) for k in range(first, stop)]
-    return np.array([wait if chance < share else 0.0 for chance, wait in waits])
+def _collides(seed: tuple[int, int], first: int, stop: int, share: float) -> NDArray[np.bool_]:
+    return np.array([_chance(seed, k) < share for k in range(first, stop)])
 
 
 @functools.lru_cache(maxsize=65536)
-def _wait(seed: tuple[int, int], request: int) -> tuple[float, float]:
-    rng = np.random.default_rng((*seed, 5, request))
-    return float(rng.random()), float(rng.standard_exponential())
+def _chance(seed: tuple[int, int], request: int) -> float:
+    return float(np.random.default_rng((*seed, 5, request)).random())
 
 
 @functools.lru_cache(maxsize=4096)

@@ -36,7 +36,9 @@ def main() -> int:
             SCENARIOS[arguments.scenario - 1], arguments.rounds, arguments.seconds
         )
     Console().print(_table(found))
-    service, pace = calibrated(found)
+    off, beside = found.blocks["off"], found.blocks["uncontrolled"]
+    service = calibrated(found.scenario.loads[0], found.budget_s, off, beside)
+    pace = median(block.steps_per_s for block in beside) / found.alone
     print(f"training beside it, uncontrolled: {pace:.2f} of its pace on the idle machine")
     print("the simulated service that is like it:")
     for name, value in asdict(service).items():

@@ -1,10 +1,6 @@
 """Services and trainings side by side, one condition after the other, over and over."""
 
-import contextlib
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -14,72 +10,11 @@ from numpy.typing import NDArray
 
 from .service import Load
 from .trainer import Training
+from .worker import Worker
 
 #: What a service's process may use: one core's arithmetic, whatever the machine has.
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 _WARM_UP_S = 0.3
-
-
-class Worker:
-    """A process that obeys lines and answers with JSON.
-
-    Parameters
-    ----------
-    module : str
-        Of this package.
-    *arguments : str
-        Of its command line.
-    same_session : bool (default: False)
-        Whether it shares the session, and so Linux's autogroup, of this process.
-    environment : Mapping[str, str]
-        To add to this process's.
-    """
-
-    def __init__(
-        self,
-        module: str,
-        *arguments: str,
-        same_session: bool = False,
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
-        self._name = module
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", f"simulations.colocation.{module}", *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **(environment or {})},
-            start_new_session=not same_session,
-        )
-        #: What it said first.
-        self.greeting = self._read().strip()
-
-    def ask(self, line: str) -> None:
-        """Send a line."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
-
-    def answer(self) -> Any:
-        """Wait for an answer."""
-        return json.loads(self._read())
-
-    def _read(self) -> str:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{self._name} has ended with {self._process.wait()}")
-        return line
-
-    def close(self) -> None:
-        """End it."""
-        with contextlib.suppress(OSError):
-            self.ask("end")
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +109,7 @@ class Bench:
     """
 
     def __init__(self, loads: Sequence[Load], sockets: Sequence[str] = ()) -> None:
-        self._trainers, self._repeats = dict[str, Worker](), 0
+        self._trainers, self._sizes = dict[str, Worker](), dict[float, int]()
         self._services = [
             Worker(
                 "service",
@@ -196,16 +131,16 @@ class Bench:
             worker.close()
 
     def add(self, name: str, condition: Condition) -> None:
-        """Start a condition's training, with steps of the same work as the first one's."""
-        if condition.training is not None:
-            training = replace(condition.training, repeats=self._repeats)
+        """Start a condition's training, with steps of the same work as others of the same time."""
+        if (training := condition.training) is not None:
+            training = replace(training, size=self._sizes.get(training.step_s, 0))
             self._trainers[name] = Worker(
                 "trainer",
                 json.dumps(asdict(training)),
                 same_session=condition.same_session,
                 environment=condition.environment,
             )
-            self._repeats = int(self._trainers[name].greeting)
+            self._sizes[training.step_s] = int(self._trainers[name].greeting)
 
     def alone(self, name: str, duration_s: float) -> float:
         """Return the steps per second of a training while the services rest."""

@@ -3,9 +3,7 @@
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
@@ -16,6 +14,7 @@ from deepedge_flwr.client.isolation import AUTOGROUP, IDLE_CLASS, IDLE_IO
 from .bench import Bench, Block, Condition
 from .service import Load
 from .trainer import Training
+from .worker import in_own_session
 
 _PASSIVE = {"OMP_WAIT_POLICY": "passive"}
 _ALL = (IDLE_CLASS, AUTOGROUP, IDLE_IO)
@@ -125,6 +124,12 @@ class Measured:
         return [block.steps_per_s / allowed for block in self.blocks[name]]
 
 
+def budget_of(alone: Sequence[Block]) -> float:
+    """Return the budget of services that were like this without training."""
+    latencies_s = np.concatenate([block.latencies_s for block in alone])
+    return _BUDGET_FACTOR * float(np.quantile(latencies_s, 0.99))
+
+
 def conditions_of(
     scenario: Scenario, budget_s: float, sockets: Mapping[str, str]
 ) -> dict[str, Condition]:
@@ -142,36 +147,28 @@ def conditions_of(
 
     conditions = {
         "uncontrolled": plain,
-        "protected": gated("protected", isolated(*_ALL, passive=True)),
+        "protected": gated("protected", isolated(*_ALL)),
     }
     if scenario.gated or scenario.ablated:
         conditions["gate alone"] = gated("gate alone", plain)
     if scenario.ablated:
         conditions["SCHED_IDLE alone"] = isolated(IDLE_CLASS)
         conditions["autogroup alone"] = isolated(AUTOGROUP)
-        conditions["passive waiting alone"] = replace(plain, environment=_PASSIVE)
-        conditions["isolation with spinning threads"] = isolated(*_ALL)
-        conditions["isolation without the gate"] = isolated(*_ALL, passive=True)
+        conditions["isolation without the gate"] = isolated(*_ALL)
+        conditions["isolation, passive waiting"] = isolated(*_ALL, passive=True)
     return conditions
 
 
 def measure_scenario(scenario: Scenario, rounds: int, block_s: float) -> Measured:
-    """Measure all conditions of a scenario, interleaved.
-
-    In a process and a session of its own: what a training does to the autogroup of the session
-    that it shares with its services stays, and must not be there for the next scenario.
-    """
-    with ProcessPoolExecutor(1, get_context("spawn"), initializer=os.setsid) as pool:
-        return pool.submit(_measure, scenario, rounds, block_s).result()
+    """Measure all conditions of a scenario, interleaved, in a session of its own."""
+    return in_own_session(_measure, scenario, rounds, block_s)
 
 
 def _measure(scenario: Scenario, rounds: int, block_s: float) -> Measured:
     with tempfile.TemporaryDirectory() as folder:
         sockets = {name: str(Path(folder) / name[:4]) for name in ("protected", "gate alone")}
         with Bench(scenario.loads, tuple(sockets.values())) as bench:
-            before = [bench.block("off", block_s) for _ in range(2)]
-            alone_s = np.concatenate([block.latencies_s for block in before])
-            budget_s = _BUDGET_FACTOR * float(np.quantile(alone_s, 0.99))
+            budget_s = budget_of([bench.block("off", block_s) for _ in range(2)])
             conditions = conditions_of(scenario, budget_s, sockets)
             for name, condition in conditions.items():
                 bench.add(name, condition)

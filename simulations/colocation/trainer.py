@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from deepedge_flwr.client.device import LocalDevice
 from deepedge_flwr.client.isolation import isolate
@@ -20,7 +21,8 @@ from deepedge_flwr.core.gate import Gate
 from deepedge_flwr.core.local_run import LocalRun
 from deepedge_flwr.core.types import TrainPlan
 
-_WIDTH = 512
+_WIDTH, _BATCH = 512, 256
+_WARM_UP_STEPS = 3
 _SILENCE_S = 5.0
 #: Looks for what a probe still has of an earlier run, at most, and the pause between two.
 _MOST_LOOKS, _LOOK_EVERY_S = 20, 0.002
@@ -42,12 +44,11 @@ class Training:
         Budget of the gate; None trains without one.
     probe : str
         How the gate sees the service.
-    repeats : int
-        Passes over a batch in a step, if it is to be as much work as another training's; 0 counts
-        how many fill `step_s`.
+    size : int
+        Of a step that is to be as much work as another training's; 0 is one that fills `step_s`.
     memory_mib : float
-        0 is a multilayer perceptron; otherwise a step adds vectors of this size, and is bound by
-        the memory.
+        0 is a multilayer perceptron of `size` hidden layers; otherwise a step adds vectors of this
+        size, `size` times, and is bound by the memory.
     """
 
     step_s: float = 0.03
@@ -55,7 +56,7 @@ class Training:
     isolation: tuple[str, ...] = ()
     budget_s: float | None = None
     probe: str = ""
-    repeats: int = 0
+    size: int = 0
     memory_mib: float = 0.0
 
 
@@ -63,30 +64,35 @@ class Step:
     """One local step that takes `step_s` on the idle machine."""
 
     def __init__(self, training: Training) -> None:
-        torch.manual_seed(0)
-        self.repeats, self._memory = training.repeats or 1, training.memory_mib > 0
-        if self._memory:
-            num_floats = int(training.memory_mib * 2**20 / 4)
-            self._vectors = torch.ones(num_floats), torch.ones(num_floats)
-        else:
-            layers = [torch.nn.Linear(_WIDTH, _WIDTH), torch.nn.ReLU()]
-            self._model = torch.nn.Sequential(*layers, torch.nn.Linear(_WIDTH, 10))
-            self._optimizer = torch.optim.SGD(self._model.parameters(), lr=0.01)
-            self._x, self._y = torch.randn(64, _WIDTH), torch.randint(0, 10, (64,))
+        self._memory_mib = training.memory_mib
+        self._resize(training.size or 1)
         # Twice: the first figures are of cold caches and of a slow clock.
-        for _ in range(2):
-            once_s = sorted(self._timed_s() for _ in range(15))[7] / self.repeats
-            self.repeats = training.repeats or max(1, round(training.step_s / once_s))
+        for _ in range(0 if training.size else 2):
+            once_s = sorted(self._timed_s() for _ in range(15))[7] / self.size
+            self._resize(max(1, round(training.step_s / once_s)))
+        for _ in range(_WARM_UP_STEPS):
+            self()
+
+    def _resize(self, size: int) -> None:
+        self.size = size
+        if self._memory_mib:
+            num_floats = int(self._memory_mib * 2**20 / 4)
+            self._vectors = torch.ones(num_floats), torch.ones(num_floats)
+            return
+        torch.manual_seed(0)
+        hidden = [layer for _ in range(size) for layer in (nn.Linear(_WIDTH, _WIDTH), nn.ReLU())]
+        self._model = nn.Sequential(*hidden, nn.Linear(_WIDTH, 10))
+        self._optimizer = torch.optim.SGD(self._model.parameters(), lr=0.01)
+        self._x, self._y = torch.randn(_BATCH, _WIDTH), torch.randint(0, 10, (_BATCH,))
 
     def __call__(self) -> None:
-        """Do it: some passes over a batch whose gradients add up, and one update."""
-        if self._memory:
-            for _ in range(self.repeats):
+        """Do it: a batch forward and backward, and an update."""
+        if self._memory_mib:
+            for _ in range(self.size):
                 self._vectors[0].add_(self._vectors[1])
             return
         self._optimizer.zero_grad()
-        for _ in range(self.repeats):
-            torch.nn.functional.cross_entropy(self._model(self._x), self._y).backward()
+        nn.functional.cross_entropy(self._model(self._x), self._y).backward()
         self._optimizer.step()
 
     def _timed_s(self) -> float:
@@ -135,7 +141,7 @@ def main() -> None:
     with watching(probe, _SILENCE_S, gates=False):
         if training.isolation:
             isolate(training.isolation)
-        print(step.repeats, flush=True)
+        print(step.size, flush=True)
         for line in sys.stdin:
             command, *rest = line.split()
             if command == "end":

@@ -1,8 +1,10 @@
 """A simulated device calibrated on one real condition, held against others."""
 
 import math
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -14,13 +16,14 @@ from deepedge_flwr.simulation import ServiceSpec
 from deepedge_flwr.simulation.devices import DeviceSpec, LinkSpec
 from deepedge_flwr.simulation.simulated_device import DeviceStart, SimulatedDevice
 
-from .bench import Block
-from .scenarios import Measured
+from .bench import Bench, Block, Condition
+from .scenarios import LIGHT, budget_of
+from .service import Load
+from .trainer import Training
+from .worker import in_own_session
 
-CALIBRATED_ON = "light control loop, steps of 30 ms"
-_HELD_AGAINST = ("light control loop, steps of 5 ms", "light control loop, steps of 200 ms")
-_CONDITIONS = ("uncontrolled", "gate alone")
-_SIMULATED_S = 300.0
+_CALIBRATED_ON_S, _HELD_AGAINST_S = 0.03, (0.005, 0.2)
+_ALONE_S, _SIMULATED_S = 0.6, 30.0
 _Z_P99 = 2.326
 #: A link is part of every device; a job that is lived through alone does not use it.
 _LINK = LinkSpec(uplink_bytes_per_s=1e6, downlink_bytes_per_s=1e6)
@@ -40,8 +43,6 @@ class Twin:
         Largest factor between them.
     rounds : tuple[float, ...]
         What each round measured.
-    calibrated_on : str
-        Where the simulated device comes from.
     """
 
     what: str
@@ -50,7 +51,6 @@ class Twin:
     measured: float
     bound: float
     rounds: tuple[float, ...]
-    calibrated_on: str = CALIBRATED_ON
 
     @property
     def factor(self) -> float:
@@ -59,66 +59,113 @@ class Twin:
         return high / low if low > 0 else math.inf
 
 
-def calibrated(found: Measured) -> tuple[ServiceSpec, float]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Real:
+    """What was measured beside a light control loop.
+
+    Attributes
+    ----------
+    budget_s : float
+        1.5 times the 99th percentile without training.
+    off : Sequence[Block]
+        Without training.
+    alone : Mapping[float, float]
+        Steps per second without the service, by the length of a step.
+    beside : Mapping[tuple[float, bool], Sequence[Block]]
+        By the length of a step, and whether the gate alone held training back.
+    """
+
+    budget_s: float
+    off: Sequence[Block]
+    alone: Mapping[float, float]
+    beside: Mapping[tuple[float, bool], Sequence[Block]]
+
+
+def measure_twins(rounds: int, block_s: float) -> list[Twin]:
+    """Predict conditions that nothing was calibrated on; all take turns, round after round."""
+    return list(compare(in_own_session(_measure, rounds, block_s)))
+
+
+def _measure(rounds: int, block_s: float) -> Real:
+    keys = [(_CALIBRATED_ON_S, False), *((s, g) for s in _HELD_AGAINST_S for g in (False, True))]
+    with tempfile.TemporaryDirectory() as folder:
+        sockets = {step_s: str(Path(folder) / f"{step_s}") for step_s in _HELD_AGAINST_S}
+        with Bench(LIGHT, tuple(sockets.values())) as bench:
+            budget_s = budget_of([bench.block("off", block_s) for _ in range(4)])
+            for step_s, gated in keys:
+                training = Training(step_s=step_s)
+                if gated:
+                    training = replace(training, budget_s=budget_s, probe=f"unix:{sockets[step_s]}")
+                bench.add(f"{step_s} {gated}", Condition(training=training))
+            off, paces = list[Block](), {step_s: list[float]() for step_s, _ in keys}
+            beside = {key: list[Block]() for key in keys}
+            for _ in range(rounds):
+                off.append(bench.block("off", block_s))
+                for step_s, of_step in paces.items():
+                    of_step.append(bench.alone(f"{step_s} False", _ALONE_S))
+                for (step_s, gated), blocks in beside.items():
+                    blocks.append(bench.block(f"{step_s} {gated}", block_s))
+    alone = {step_s: median(of_step) for step_s, of_step in paces.items()}
+    return Real(budget_s=budget_s, off=off, alone=alone, beside=beside)
+
+
+def calibrated(
+    load: Load, budget_s: float, off: Sequence[Block], beside: Sequence[Block]
+) -> ServiceSpec:
     """Fit a service to what it was like alone and beside uncontrolled training.
 
     Median and jitter come from the service alone; the share of requests beyond its own 99th
     percentile that training adds, and by how much they are late, are `collision` and `wait_s`.
-
-    Returns
-    -------
-    tuple[ServiceSpec, float]
-        The service, and the training's pace relative to its pace on the idle machine.
     """
-    load = found.scenario.loads[0]
-    alone, beside = (_latencies(found.blocks[name]) for name in ("off", "uncontrolled"))
-    middle_s, tail_s = float(np.median(alone)), float(np.quantile(alone, 0.99))
-    late = beside[beside > tail_s]
-    collision = max(0.0, len(late) / len(beside) - 0.01)
-    service = ServiceSpec(
+    quiet, busy = latencies(off), latencies(beside)
+    middle_s, tail_s = float(np.median(quiet)), float(np.quantile(quiet, 0.99))
+    late = busy[busy > tail_s]
+    return ServiceSpec(
         period_s=load.period_s,
         latency_s=middle_s,
-        budget_s=found.budget_s,
+        budget_s=budget_s,
         slowdown=1.0,
         jitter=math.log(tail_s / middle_s) / _Z_P99,
-        collision=collision,
-        wait_s=float(np.mean(late)) - middle_s if len(late) else 0.0,
+        collision=max(0.0, len(late) / len(busy) - 0.01),
+        wait_s=float(np.median(late)) - middle_s if len(late) else 0.0,
     )
-    paces = [block.steps_per_s / found.alone for block in found.blocks["uncontrolled"]]
-    return service, median(paces)
 
 
-def compare(found: Mapping[str, Measured]) -> Iterator[Twin]:
-    """Predict conditions that nothing was calibrated on."""
-    service, pace = calibrated(found[CALIBRATED_ON])
-    for name in _HELD_AGAINST:
-        real = found[name]
-        for condition in _CONDITIONS:
-            own = replace(service, budget_s=real.budget_s)
-            told = _lived(own, 1 / (pace * real.alone), gated=condition == "gate alone")
-            blocks = real.blocks[condition]
-            misses = tuple(100 * block.misses(real.budget_s) for block in blocks)
-            paces = tuple(block.steps_per_s for block in blocks)
-            yield Twin(
-                what=f"late requests, {name}, {condition}",
-                unit="%",
-                predicted=100 * told.num_violations / told.num_requests,
-                measured=100 * float(np.mean(_latencies(blocks) > real.budget_s)),
-                bound=2.0,
-                rounds=misses,
-            )
-            yield Twin(
-                what=f"pace, {name}, {condition}",
-                unit="steps/s",
-                predicted=told.num_steps / (told.busy_s + told.paused_s),
-                measured=median(paces),
-                bound=1.2,
-                rounds=paces,
-            )
+def compare(real: Real) -> Iterator[Twin]:
+    """Yield what the calibrated device says of the other conditions, and what they were like.
+
+    There is a device for every round: where in the scheduler's ticks a service starts decides for
+    as long as it runs how many of its requests collide.
+    """
+    base = real.beside[_CALIBRATED_ON_S, False]
+    services = [calibrated(LIGHT[0], real.budget_s, real.off, [block]) for block in base]
+    pace = float(np.mean([b.steps_per_s for b in base])) / real.alone[_CALIBRATED_ON_S]
+    for (step_s, gated), blocks in real.beside.items():
+        if step_s not in _HELD_AGAINST_S:
+            continue
+        told = [_lived(s, 1 / (pace * real.alone[step_s]), gated=gated) for s in services]
+        name = f"steps of {1000 * step_s:.0f} ms, {'gate alone' if gated else 'uncontrolled'}"
+        yield Twin(
+            what=f"late requests, {name}",
+            unit="%",
+            predicted=100 * float(np.mean([t.num_violations / t.num_requests for t in told])),
+            measured=100 * float(np.mean(latencies(blocks) > real.budget_s)),
+            bound=2.0,
+            rounds=tuple(100 * block.misses(real.budget_s) for block in blocks),
+        )
+        paces = tuple(block.steps_per_s for block in blocks)
+        yield Twin(
+            what=f"pace, {name}",
+            unit="steps/s",
+            predicted=float(np.mean([t.num_steps / (t.busy_s + t.paused_s) for t in told])),
+            measured=float(np.mean(paces)),
+            bound=1.2,
+            rounds=paces,
+        )
 
 
 def _lived(service: ServiceSpec, step_time_s: float, *, gated: bool) -> Telemetry:
-    """Let a simulated device train for some minutes."""
+    """Let a simulated device train for a while."""
     spec = DeviceSpec(step_time_s=step_time_s, link=_LINK, service=service)
     device = SimulatedDevice(spec, DeviceStart(seed=0, node_index=0, job_index=0, time_s=0.0))
     plan = TrainPlan(num_steps=10**9, deadline_s=_SIMULATED_S)
@@ -128,5 +175,6 @@ def _lived(service: ServiceSpec, step_time_s: float, *, gated: bool) -> Telemetr
     return replace(run.telemetry(), num_violations=device.num_violations(math.inf))
 
 
-def _latencies(blocks: Sequence[Block]) -> Vector:
+def latencies(blocks: Sequence[Block]) -> Vector:
+    """Return the latencies of all blocks."""
     return np.concatenate([block.latencies_s for block in blocks])

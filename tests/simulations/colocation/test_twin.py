@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from simulations.colocation.bench import Block
-from simulations.colocation.scenarios import SCENARIOS, Measured, conditions_of
-from simulations.colocation.twin import CALIBRATED_ON, Twin, calibrated, compare
+from simulations.colocation.scenarios import LIGHT, SCENARIOS, Measured, conditions_of
+from simulations.colocation.twin import Real, Twin, calibrated, compare
 
 RNG = np.random.default_rng(7)
 ALONE = 0.002 * np.exp(0.1 * RNG.standard_normal(20_000))
@@ -20,22 +20,26 @@ def block(latencies_s: np.ndarray, steps: int = 0) -> Block:
                  training_s=10.0, cpu_s=1.0, queued_s=0.0, trained=trained)  # fmt: skip
 
 
+WAITS = np.where(RNG.random(20_000) < 0.2, 0.05, 0.0)
+
+
 def test_what_was_put_in_is_found() -> None:
-    waits = np.where(RNG.random(20_000) < 0.2, RNG.exponential(0.05, 20_000), 0.0)
-    scenario = next(s for s in SCENARIOS if s.name == CALIBRATED_ON)
-    found = Measured(
-        scenario=scenario,
-        budget_s=0.004,
-        alone=10.0,
-        service_share=0.1,
-        blocks={"off": [block(ALONE)], "uncontrolled": [block(ALONE + waits, steps=80)]},
-    )
-    service, pace = calibrated(found)
+    service = calibrated(LIGHT[0], 0.004, [block(ALONE)], [block(ALONE + WAITS)])
     assert service.latency_s == pytest.approx(0.002, rel=0.01)
     assert service.jitter == pytest.approx(0.1, rel=0.05)
     assert service.collision == pytest.approx(0.2, rel=0.1)
-    assert service.wait_s == pytest.approx(0.05, rel=0.1)
-    assert pace == 0.8
+    assert service.wait_s == pytest.approx(0.05, rel=0.02)
+    assert service.budget_s == 0.004
+
+
+def test_pace_is_relative_to_the_processor_time_that_the_service_leaves() -> None:
+    found = Measured(
+        scenario=SCENARIOS[0],
+        budget_s=0.004,
+        alone=10.0,
+        service_share=0.1,
+        blocks={"uncontrolled": [block(ALONE, steps=80)]},
+    )
     assert found.paces("uncontrolled") == [8.0 / (10.0 * 0.9)]
 
 
@@ -60,20 +64,19 @@ def test_each_scenario_is_named_once_and_compares_with_uncontrolled_training() -
 
 
 def test_uncontrolled_training_is_predicted_from_a_like_condition() -> None:
-    """Two scenarios that differ by nothing but the length of their steps."""
-    waits = np.where(RNG.random(20_000) < 0.2, RNG.exponential(0.05, 20_000), 0.0)
-
-    def found(name: str, alone: float) -> Measured:
-        scenario = next(s for s in SCENARIOS if s.name == name)
-        beside = block(ALONE + waits, steps=int(10 * 0.8 * alone))
-        blocks = {"off": [block(ALONE)], "uncontrolled": [beside], "gate alone": [beside]}
-        return Measured(
-            scenario=scenario, budget_s=0.004, alone=alone, service_share=0.1, blocks=blocks
+    """Trainings that differ by nothing but the length of their steps."""
+    alone = {0.03: 30.0, 0.005: 200.0, 0.2: 5.0}
+    keys = [(0.03, False), *((s, gated) for s in (0.005, 0.2) for gated in (False, True))]
+    twins = list(
+        compare(
+            Real(
+                budget_s=0.004,
+                off=[block(ALONE)],
+                alone=alone,
+                beside={k: [block(ALONE + WAITS, steps=int(8 * alone[k[0]]))] for k in keys},
+            )
         )
-
-    names = [CALIBRATED_ON, "light control loop, steps of 5 ms",
-             "light control loop, steps of 200 ms"]  # fmt: skip
-    twins = list(compare({name: found(name, 5.0) for name in names}))
+    )
     assert len(twins) == 8
     for twin in twins:
         if twin.what.endswith("uncontrolled"):

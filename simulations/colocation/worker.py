@@ -1,0 +1,86 @@
+"""Processes that this one measures with, and sessions for them."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Worker:
+    """A process that obeys lines and answers with JSON.
+
+    Parameters
+    ----------
+    module : str
+        Of this package.
+    *arguments : str
+        Of its command line.
+    same_session : bool (default: False)
+        Whether it shares the session, and so Linux's autogroup, of this process.
+    environment : Mapping[str, str]
+        To add to this process's.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        *arguments: str,
+        same_session: bool = False,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._name = module
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", f"simulations.colocation.{module}", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **(environment or {})},
+            start_new_session=not same_session,
+        )
+        #: What it said first.
+        self.greeting = self._read().strip()
+
+    def ask(self, line: str) -> None:
+        """Send a line."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+    def answer(self) -> Any:
+        """Wait for an answer."""
+        return json.loads(self._read())
+
+    def _read(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self._name} has ended with {self._process.wait()}")
+        return line
+
+    def close(self) -> None:
+        """End it."""
+        with contextlib.suppress(OSError):
+            self.ask("end")
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def in_own_session(measure: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call a function in a process and a session of its own.
+
+    What a training does to the autogroup of the session that it shares with its services stays,
+    and must not be there for the next measurement.
+    """
+    with ProcessPoolExecutor(1, get_context("spawn"), initializer=os.setsid) as pool:
+        return pool.submit(measure, *args, **kwargs).result()
