@@ -9,15 +9,17 @@ from statistics import median
 
 import numpy as np
 
-from deepedge_flwr.client.isolation import AUTOGROUP, IDLE_CLASS, IDLE_IO
+from deepedge_flwr.client.isolation import AUTOGROUP, IDLE_CLASS, IDLE_IO, LONG_SLICES
 
 from .bench import Bench, Block, Condition
 from .service import Load
 from .trainer import Training
 from .worker import in_own_session
 
+#: As the SuperNode's unit file has it (DEPLOYMENT.md).
+_BOUND = {"OMP_PROC_BIND": "true"}
 _PASSIVE = {"OMP_WAIT_POLICY": "passive"}
-_ALL = (IDLE_CLASS, AUTOGROUP, IDLE_IO)
+_ALL = (LONG_SLICES, IDLE_CLASS, AUTOGROUP, IDLE_IO)
 _ALONE_S = 1.5
 #: Of the isolated service's 99th percentile.
 _BUDGET_FACTOR = 1.5
@@ -136,9 +138,9 @@ def conditions_of(
     """Return the trainings to compare, by name."""
     plain = Condition(training=scenario.training, same_session=scenario.same_session)
 
-    def isolated(*mechanisms: str, passive: bool = False) -> Condition:
+    def isolated(*mechanisms: str, environment: Mapping[str, str] = _BOUND) -> Condition:
         training = replace(scenario.training, isolation=mechanisms)
-        return replace(plain, training=training, environment=_PASSIVE if passive else {})
+        return replace(plain, training=training, environment=environment)
 
     def gated(name: str, condition: Condition) -> Condition:
         assert condition.training is not None
@@ -152,10 +154,11 @@ def conditions_of(
     if scenario.gated or scenario.ablated:
         conditions["gate alone"] = gated("gate alone", plain)
     if scenario.ablated:
-        conditions["SCHED_IDLE alone"] = isolated(IDLE_CLASS)
-        conditions["autogroup alone"] = isolated(AUTOGROUP)
+        conditions["SCHED_IDLE alone"] = isolated(IDLE_CLASS, environment={})
+        conditions["autogroup alone"] = isolated(AUTOGROUP, environment={})
+        conditions["isolation without bound threads"] = isolated(*_ALL, environment={})
+        conditions["isolation with passive waiting"] = isolated(*_ALL, environment=_PASSIVE)
         conditions["isolation without the gate"] = isolated(*_ALL)
-        conditions["isolation, passive waiting"] = isolated(*_ALL, passive=True)
     return conditions
 
 

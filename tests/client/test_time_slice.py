@@ -1,0 +1,73 @@
+"""Time slices: what Linux says of a thread afterwards, in processes of their own."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from deepedge_flwr.client.time_slice import set_time_slice
+
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux has time slices")
+
+REPORT = """
+import ctypes, json, os, struct, threading
+from deepedge_flwr.client.time_slice import _NUMBERS, set_time_slice
+
+def slice_s(thread):
+    told = ctypes.create_string_buffer(48)
+    number = _NUMBERS[os.uname().machine][1]
+    assert ctypes.CDLL(None).syscall(number, thread, told, 48, 0) >= 0
+    return struct.unpack_from("Q", told.raw, 24)[0] / 1e9
+
+os.nice(7)
+set_time_slice(threading.get_native_id(), 0.004)
+os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+go_on = threading.Event()
+later = threading.Thread(target=go_on.wait, daemon=True)
+later.start()
+print(json.dumps([slice_s(threading.get_native_id()), slice_s(later.native_id),
+                  os.getpriority(os.PRIO_PROCESS, 0)]))
+"""
+
+
+def run(code: str) -> Any:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def has_slices() -> bool:
+    """Whether this is a kernel with slices that can be set."""
+    release = platform.release().split(".")[:2]
+    return release[0].isdigit() and (int(release[0]), int(release[1].split("-")[0])) >= (6, 12)
+
+
+@linux
+def test_a_thread_and_those_that_it_starts_have_it_and_keep_it_in_the_idle_class() -> None:
+    if not has_slices():
+        pytest.skip("this kernel has no time slices to set")
+    assert run(REPORT) == [0.004, 0.004, 7]
+
+
+@linux
+def test_a_thread_that_has_ended_is_not_found() -> None:
+    with pytest.raises(ProcessLookupError):
+        set_time_slice(2**22 + 1, 0.004)  # beyond the largest id there is
+
+
+@linux
+def test_a_thread_of_the_idle_class_says_that_it_cannot() -> None:
+    code = "import json, os\nfrom deepedge_flwr.client.time_slice import set_time_slice\n"
+    code += "os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))\n"
+    code += "try:\n    set_time_slice(os.getpid(), 0.004)\n"
+    code += "except OSError as error:\n    print(json.dumps(str(error)))\n"
+    assert "needs Linux 6.12 or newer" in run(code)
+
+
+def test_an_unknown_machine_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "pdp11")
+    with pytest.raises(OSError, match="not known how on pdp11"):
+        set_time_slice(os.getpid(), 0.004)
