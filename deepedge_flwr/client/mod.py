@@ -117,8 +117,9 @@ class DeepEdgeMod:
             return _checked(call_next(message, context), message, context)
         is_planned = get_plan(message.content) is not None
         gate = Gate.for_plan(plan)
-        if gate is not None and isinstance(device, LocalDevice):
-            gate.remember(get_gate_memory(context.state))
+        if gate is not None:
+            memory = getattr(device, "gate_memory", None)  # a simulated device has its own
+            gate.remember(get_gate_memory(context.state) if memory is None else memory)
         run = LocalRun(plan, gate, device, policy.max_duty or 1.0, policy.on_probe_failure)
         with session(run, counts_steps=is_planned):
             reply = _checked(call_next(message, context), message, context)

@@ -9,7 +9,13 @@ from statistics import NormalDist
 
 from .types import GateDecision, TrainPlan
 
-_MAX_RESIDUAL = math.log(4.0)
+#: A latency moves the estimate as if it were at most so many standard deviations, or so much of its
+#: logarithm, from the mean.
+_MAX_DEVIATIONS, _MAX_RESIDUAL = 3.0, 0.25
+#: Late requests that training may have in hand, and owe.
+_MOST_CREDIT, _MOST_DEBT = 2.0, 10.0
+#: Weight of a request in the share of those that are late without training.
+_LATE_SMOOTHING = 0.01
 #: Requests in a pause from which to judge that it does not help.
 _ENOUGH_REQUESTS = 20
 #: Usual gaps between two requests without any, after which a service has nothing to do.
@@ -19,19 +25,27 @@ _IDLE_GAPS = 20.0
 class Gate:
     """Hold a quantile of a service's latency under its budget.
 
-    The latency is tracked as log-normal: m, s^2 are running mean and variance of its logarithm,
+    Latencies that rise are seen before they are late. They are tracked as log-normal: m, s^2 are
+    running mean and variance of the logarithm,
 
         m += a (log x - m),  s^2 += b ((log x - m)^2 - s^2),  x_q = exp(m + z_q s)
 
-    with a fast mean (a = 0.3: the load moves) and a slow spread (b = 0.05: the noise does not). A
-    latency counts as at most four times the mean one, and at least a quarter: a single hiccup of a
-    second must not hold up training for the next hundred requests.
+    with a fast mean (a = 0.3: the load moves) and a slow spread (b = 0.05: the noise does not),
+    where a single hiccup, whatever its length, counts as one of three standard deviations.
 
-    Law: pause when x_q > `high` * budget, proceed again when x_q < `low` * budget (hysteresis).
-    Stop and return the work done when one pause has lasted `max_pause_s` and twenty requests in it
-    were no better. Forget the estimate and proceed when no request has come for twenty times the
-    usual gap between two, or for `max_pause_s`: there is nothing to protect just now, and when
-    there is again it is seen within one step.
+    Single late requests are counted. Every request earns training a credit of 1 - q, and of the
+    share p of requests that are late while it pauses, if that is more: training is not to blame for
+    them. A request over the budget beside training costs 1:
+
+        c = clip(c + max(1 - q, p) - [late beside training], -10, 2)
+
+    so that in the long run no more than 1 - q are late because of it.
+
+    Law: pause when x_q > `high` * budget or c < 0; proceed again when x_q < `low` * budget
+    (hysteresis) and c >= 0. Stop and return the work done when x_q has been no better for
+    `max_pause_s` of a pause and twenty requests in it. Forget and proceed when no request has come
+    for twenty times the usual gap between two, or for `max_pause_s`: there is nothing to protect
+    just now, and when there is again it is seen within one step.
 
     What a step does to the service is seen when it ends: the gate reacts within one local step, or
     one part of it (`micro_batches`), and by then as many requests as came in it may be late.
@@ -46,7 +60,7 @@ class Gate:
         Length of one pause before the gate looks again; None for two budgets: by then
         the requests that training disturbed are over.
     max_pause_s : float | None (default: None)
-        Longest uninterrupted pause before the job is ended; None for 500 budgets.
+        How long x_q may stay too high in a pause before the job is ended; None for 500 budgets.
     quantile : float (default: 0.99)
         q, the share of the requests that is to keep the budget.
 
@@ -81,7 +95,8 @@ class Gate:
         self._z = round(NormalDist().inv_cdf(quantile), 3)  # the estimate is no better than that
         self._mean: float | None = None
         self._variance = 0.0
-        self._paused_s, self._num_seen = 0.0, 0
+        self._credit, self._late_alone = _MOST_CREDIT, 0.0
+        self._paused_s, self._slow_s, self._num_slow, self._trains = 0.0, 0.0, 0, False
         self._silent_s, self._gap_s = 0.0, math.inf
 
     @classmethod
@@ -100,13 +115,19 @@ class Gate:
 
     @property
     def memory(self) -> list[float]:
-        """What the gate of the device's next job begins with: m and s^2, if anything was seen."""
-        return [] if self._mean is None else [self._mean, self._variance]
+        """What the gate of the device's next job begins with: m, s^2, c and p, if it saw any."""
+        if self._mean is None:
+            return []
+        return [self._mean, self._variance, self._credit, self._late_alone]
 
     def remember(self, memory: Sequence[float]) -> None:
         """Begin with what an earlier gate on this device knew; what it cannot have is left out."""
-        if len(memory) == 2 and all(map(math.isfinite, memory)) and memory[1] >= 0:
-            self._mean, self._variance = memory
+        if len(memory) != 4 or not all(map(math.isfinite, memory)):
+            return
+        mean, variance, credit, late_alone = memory
+        if variance >= 0 and -_MOST_DEBT <= credit <= _MOST_CREDIT and 0 <= late_alone <= 1:
+            self._mean, self._variance = mean, variance
+            self._credit, self._late_alone = credit, late_alone
 
     def observe(self, latencies_s: Iterable[float], elapsed_s: float = 0.0) -> None:
         """Fold the latencies of finished requests into the estimate.
@@ -125,32 +146,48 @@ class Gate:
             self._gap_s = gap_s if math.isinf(self._gap_s) else 0.8 * self._gap_s + 0.2 * gap_s
             self._silent_s = 0.0
         for latency_s in found:
-            value = math.log(latency_s)
-            if self._mean is None:
-                self._mean = value
-            residual = max(-_MAX_RESIDUAL, min(_MAX_RESIDUAL, value - self._mean))
-            self._num_seen += 1
-            self._mean += 0.3 * residual
-            self._variance += 0.05 * (residual * residual - self._variance)
+            self._num_slow += 1
+            self._estimate(math.log(latency_s))
+            self._account(latency_s > self.budget_s)
+
+    def _estimate(self, value: float) -> None:
+        if self._mean is None:
+            self._mean = value
+        most = max(_MAX_RESIDUAL, _MAX_DEVIATIONS * math.sqrt(self._variance))
+        residual = max(-most, min(most, value - self._mean))
+        self._mean += 0.3 * residual
+        self._variance += 0.05 * (residual * residual - self._variance)
+
+    def _account(self, is_late: bool) -> None:
+        cost = 0.0
+        if self._trains:
+            cost = float(is_late)
+        else:
+            self._late_alone += _LATE_SMOOTHING * (is_late - self._late_alone)
+        earned = max(1 - self.quantile, self._late_alone)
+        self._credit = max(-_MOST_DEBT, min(_MOST_CREDIT, self._credit + earned - cost))
 
     def decide(self) -> GateDecision:
         """Return what to do before the next local step: proceed, pause, or stop."""
-        limit_s = self._low_s if self._paused_s > 0 else self._high_s
-        is_long = self._paused_s >= self._max_pause_s
         is_idle = self._silent_s > _IDLE_GAPS * self._gap_s > 0
-        if self._paused_s > 0 and (is_idle or (is_long and self._num_seen == 0)):
+        if self._paused_s > 0 and (is_idle or self._silent_s >= self._max_pause_s):
             self._mean, self._variance = None, 0.0
-        if self.quantile_s <= limit_s:
+            self._credit = max(0.0, self._credit)
+        limit_s = self._low_s if self._paused_s > 0 else self._high_s
+        is_slow = self.quantile_s > limit_s
+        if not is_slow or self._slow_s == 0:
+            self._slow_s, self._num_slow = 0.0, 0
+        self._trains = not is_slow and self._credit >= 0
+        if self._trains:
             self._paused_s = 0.0
             return GateDecision()
-        if is_long and self._num_seen >= _ENOUGH_REQUESTS:
-            paused_s, self._paused_s = self._paused_s, 0.0
+        if self._slow_s >= self._max_pause_s and self._num_slow >= _ENOUGH_REQUESTS:
+            slow_s, self._paused_s, self._slow_s = self._slow_s, 0.0, 0.0
             return GateDecision(
                 stop=True,
                 reason=f"the service does not keep its budget of {self.budget_s:.4g} s while "
-                f"training pauses: {self.quantile_s:.4g} s after {paused_s:.3g} s",
+                f"training pauses: {self.quantile_s:.4g} s after {slow_s:.3g} s",
             )
-        if self._paused_s == 0:
-            self._num_seen = 0
         self._paused_s += self._pause_s
+        self._slow_s += self._pause_s if is_slow else 0.0
         return GateDecision(pause_s=self._pause_s)

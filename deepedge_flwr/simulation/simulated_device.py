@@ -9,6 +9,9 @@ import numpy as np
 from flwr.app import Context, Message
 from numpy.typing import NDArray
 
+from ..core.gate import Gate
+from ..core.local_run import LocalRun
+from ..core.types import Telemetry, TrainPlan
 from ..records import SIMULATED_DEVICE, get_config
 from .devices import DeviceSpec, LinkSpec
 from .service import ServiceSpec, serve
@@ -33,6 +36,8 @@ class DeviceStart:
         Seconds since the previous job, in which a probe saw the service undisturbed.
     device_id : str
         Stable name that the device reports.
+    gate_memory : Sequence[float]
+        What the gate of the device's last job knew.
     """
 
     seed: int
@@ -42,6 +47,7 @@ class DeviceStart:
     contention: float = 0.0
     idle_s: float = 0.0
     device_id: str = ""
+    gate_memory: Sequence[float] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +96,11 @@ class SimulatedDevice:
     def device_id(self) -> str:
         """The name that the device reports; empty if it has none."""
         return self._start.device_id
+
+    @property
+    def gate_memory(self) -> Sequence[float]:
+        """What the gate of its last job knew."""
+        return self._start.gate_memory
 
     def now_s(self) -> float:
         """Return the device's virtual time."""
@@ -142,6 +153,16 @@ class SimulatedDevice:
         else:
             self._segments.append(Segment(kind, self._now_s, end_s))
         self._now_s = end_s
+
+
+def live(device: SimulatedDevice, plan: TrainPlan, gate: Gate | None) -> Telemetry:
+    """Let a device live through a job as its client will, and return what that will report."""
+    if gate is not None:
+        gate.remember(device.gate_memory)
+    run = LocalRun(plan, gate, device)
+    for _ in run:
+        pass
+    return run.telemetry()
 
 
 def device_to_json(spec: DeviceSpec, start: DeviceStart) -> str:

@@ -8,7 +8,6 @@ import numpy as np
 from flwr.app import ConfigRecord, Message
 
 from ..core.gate import Gate
-from ..core.local_run import LocalRun
 from ..core.types import Telemetry, TrainPlan
 from ..records import SERVER_ROUND, SIMULATED_DEVICE, count_bytes, get_config, get_plan, is_train
 from .absences import Absences
@@ -18,7 +17,7 @@ from .job import Job
 from .ledger import RunLedger
 from .presence import Presence
 from .service import serve
-from .simulated_device import DeviceStart, SimulatedDevice, device_to_json
+from .simulated_device import DeviceStart, SimulatedDevice, device_to_json, live
 
 _NOTHING = Telemetry(num_steps=0, busy_s=0.0)
 
@@ -70,7 +69,7 @@ class VirtualDevice:
         self._num_steps, self._evaluate_steps = num_steps, evaluate_steps
         self._follows_plans = follows_plans
         self._num_jobs, self._free_at_s, self._contention = 0, 0.0, 0.0
-        self._restarted_at_s = 0.0
+        self._restarted_at_s, self._gate_memory = 0.0, tuple[float, ...]()
 
     def faults_of(self, message: Message, ledger: RunLedger, now_s: float) -> tuple[Fault, ...]:
         """Return and write what befalls the node's next message."""
@@ -97,12 +96,14 @@ class VirtualDevice:
         may_plan = self._follows_plans and is_train(message)
         plan = get_plan(message.content) if may_plan else None
         run = SimulatedDevice(self.spec, start)
+        planned = plan or self._default_plan(message)
+        gate = Gate.for_plan(planned)
         job = Job(
             message=message,
             node_id=self.node_id,
             version=int(get_config(message.content).get(SERVER_ROUND, 0)),
             planned=plan is not None,
-            predicted=_predict(plan or self._default_plan(message), run) if starts else _NOTHING,
+            predicted=live(run, planned, gate) if starts else _NOTHING,
             run=run,
             start=start,
             idle_from_s=self._free_at_s,
@@ -116,6 +117,8 @@ class VirtualDevice:
         if starts:
             self._decide_fate(job, sent_at_s)
             self._num_jobs += 1
+            if gate is not None and job.lost_at_s is None:
+                self._gate_memory = tuple(gate.memory)
         return job
 
     def _decide_fate(self, job: Job, sent_at_s: float) -> None:
@@ -190,6 +193,7 @@ class VirtualDevice:
             contention=contention,
             idle_s=max(0.0, time_s - self._free_at_s),
             device_id=self._device_id,
+            gate_memory=self._gate_memory,
         )
 
     def _default_plan(self, message: Message) -> TrainPlan:
@@ -238,10 +242,3 @@ def lives(
                 new_id = len(devices) + 1
                 devices.append(VirtualDevice(fleet, index, *common, reborn=fault, node_id=new_id))
     return devices
-
-
-def _predict(plan: TrainPlan, device: SimulatedDevice) -> Telemetry:
-    run = LocalRun(plan, Gate.for_plan(plan), device)
-    for _ in run:
-        pass
-    return run.telemetry()

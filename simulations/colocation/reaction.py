@@ -48,7 +48,7 @@ class Reaction:
     trouble: str
 
 
-def measure_reaction(plot: Path, duration_s: float = 24.0) -> Reaction:
+def measure_reaction(plot: Path, duration_s: float = 40.0) -> Reaction:
     """Train with the gate alone beside a bursty service; draw the first seconds."""
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "service.sock")

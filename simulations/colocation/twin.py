@@ -10,11 +10,10 @@ from statistics import median
 import numpy as np
 
 from deepedge_flwr.core.gate import Gate
-from deepedge_flwr.core.local_run import LocalRun
 from deepedge_flwr.core.types import Telemetry, TrainPlan, Vector
 from deepedge_flwr.simulation import ServiceSpec
 from deepedge_flwr.simulation.devices import DeviceSpec, LinkSpec
-from deepedge_flwr.simulation.simulated_device import DeviceStart, SimulatedDevice
+from deepedge_flwr.simulation.simulated_device import DeviceStart, SimulatedDevice, live
 
 from .bench import Bench, Block, Condition
 from .scenarios import LIGHT, budget_of
@@ -169,10 +168,8 @@ def _lived(service: ServiceSpec, step_time_s: float, *, gated: bool) -> Telemetr
     spec = DeviceSpec(step_time_s=step_time_s, link=_LINK, service=service)
     device = SimulatedDevice(spec, DeviceStart(seed=0, node_index=0, job_index=0, time_s=0.0))
     plan = TrainPlan(num_steps=10**9, deadline_s=_SIMULATED_S)
-    run = LocalRun(plan, Gate(service.budget_s) if gated else None, device)
-    for _ in run:
-        pass
-    return replace(run.telemetry(), num_violations=device.num_violations(math.inf))
+    told = live(device, plan, Gate(service.budget_s) if gated else None)
+    return replace(told, num_violations=device.num_violations(math.inf))
 
 
 def latencies(blocks: Sequence[Block]) -> Vector:

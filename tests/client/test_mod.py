@@ -328,7 +328,7 @@ def test_the_gate_of_the_next_message_knows_what_this_one_saw() -> None:
     expected.observe([0.5, 1.1 * 0.5])
     assert memory == expected.memory
     # 5 s of the last job hold up the next one, though its own first latencies are good.
-    put_gate_memory(context.state, [math.log(5.0), 0.0])
+    put_gate_memory(context.state, [math.log(5.0), 0.0, 2.0, 0.0])
     looks = iter([[0.01], [0.01] * 100])
     mod = DeepEdgeMod(probe=lambda: next(looks, []))
     context.node_config["latency-budget-ms"] = 20

@@ -11,7 +11,6 @@ from flwr.serverapp.strategy import FedAvg, FedProx
 
 from deepedge_flwr import DeepEdge, DeepEdgeMod, local_steps
 from deepedge_flwr.core.gate import Gate
-from deepedge_flwr.core.local_run import LocalRun
 from deepedge_flwr.core.types import Telemetry
 from deepedge_flwr.layout import model_sha256
 from deepedge_flwr.records import count_bytes, get_plan, get_telemetry
@@ -28,6 +27,7 @@ from deepedge_flwr.simulation import (
     simulated_device,
     speed_classes,
 )
+from deepedge_flwr.simulation.simulated_device import live
 
 Train = Callable[[Message, Context], Message]
 
@@ -373,10 +373,7 @@ def predict(message: Message) -> Telemetry:
     plan, device = get_plan(message.content), simulated_device(message, CONTEXT)
     if plan is None or device is None:
         raise ValueError("the message carries no plan or no device")
-    run = LocalRun(plan, Gate.for_plan(plan), device)
-    for _ in run:
-        pass
-    return run.telemetry()
+    return live(device, plan, Gate.for_plan(plan))
 
 
 def test_reported_telemetry_is_the_predicted_one() -> None:
@@ -390,6 +387,9 @@ def test_reported_telemetry_is_the_predicted_one() -> None:
     assert len(reported) >= 20
     assert reported == [predict(message) for message, _ in inner.exchanges]
     assert any(telemetry is not None and telemetry.paused_s > 0 for telemetry in reported)
+    devices = [simulated_device(message, CONTEXT) for message, _ in inner.exchanges]
+    knows = [device is not None and len(device.gate_memory) == 4 for device in devices]
+    assert (knows[0], knows[-1]) == (False, True)  # its gate goes on where the last one ended
 
 
 def test_a_client_that_leaves_its_loop_early_is_a_mismatch() -> None:

@@ -198,6 +198,7 @@ def test_json_is_plain_and_complete() -> None:
         "time_s": 1.5,
         "contention": 0.1,
         "idle_s": 0.0,
+        "gate_memory": [],
         "device_id": "",
     }
     assert values["spec"]["service"]["budget_s"] == 0.012
