@@ -217,8 +217,8 @@ def test_a_gate_leaves_its_memory_in_the_node_s_state() -> None:
     assert get_gate_memory(state) == []
     put_gate_memory(state, [])
     assert not state
-    put_gate_memory(state, [-4.5, 0.25])
-    assert get_gate_memory(state) == [-4.5, 0.25]
+    put_gate_memory(state, [-4.5, 0.25, 1.5, 0.0])
+    assert get_gate_memory(state) == [-4.5, 0.25, 1.5, 0.0]
     put_gate_memory(state, [])  # a gate that has forgotten does not leave what it had before
     assert get_gate_memory(state) == []
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 from flwr.common import log
 
-from .time_slice import set_time_slice
+from .time_slice import lengthen_time_slice
 
 #: Mechanisms that Linux has.
 LONG_SLICES = "time slices of 4 ms"
@@ -103,7 +103,7 @@ def _isolate(only: Collection[str] | None) -> Isolation:
 def _long_slices() -> None:
     for thread in _computing_threads():
         with contextlib.suppress(ProcessLookupError):
-            set_time_slice(thread, _SLICE_S)
+            lengthen_time_slice(thread, _SLICE_S)
 
 
 def _idle_class() -> None:

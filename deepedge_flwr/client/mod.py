@@ -118,8 +118,10 @@ class DeepEdgeMod:
         is_planned = get_plan(message.content) is not None
         gate = Gate.for_plan(plan)
         if gate is not None:
-            memory = getattr(device, "gate_memory", None)  # a simulated device has its own
-            gate.remember(get_gate_memory(context.state) if memory is None else memory)
+            is_real = isinstance(device, LocalDevice)
+            # A simulated device has been told what its last gate knew.
+            own = get_gate_memory(context.state) if is_real else getattr(device, "gate_memory", ())
+            gate.remember(own)
         run = LocalRun(plan, gate, device, policy.max_duty or 1.0, policy.on_probe_failure)
         with session(run, counts_steps=is_planned):
             reply = _checked(call_next(message, context), message, context)

@@ -5,21 +5,24 @@ import errno
 import os
 import platform
 import struct
+import sys
 
-#: sched_setattr and sched_getattr; older C libraries have no names for them.
+#: Numbers of sched_setattr and sched_getattr, for which older C libraries have no names, by the
+#: machine and the size of this process's pointers.
 _NUMBERS = {
-    "x86_64": (314, 315),
-    "aarch64": (274, 275),
-    "riscv64": (274, 275),
-    "armv7l": (380, 381),
+    ("x86_64", 8): (314, 315),
+    ("aarch64", 8): (274, 275),
+    ("riscv64", 8): (274, 275),
+    ("armv7l", 4): (380, 381),
+    ("armv8l", 4): (380, 381),
 }
 #: size, policy, flags, nice, priority, runtime, deadline, period: struct sched_attr, version 0.
 _ATTRIBUTES = struct.Struct("IIQiIQQQ")
 _KEEP_POLICY = 0x08
 
 
-def set_time_slice(thread: int, slice_s: float) -> None:
-    """Give a thread, and those that it starts, time slices of this length.
+def lengthen_time_slice(thread: int, slice_s: float) -> None:
+    """Give a thread, and those that it starts, time slices of at least this length.
 
     Under Linux's EEVDF scheduler a thread that wakes up waits until the slice of the one that
     computes is over, unless its own slices are shorter: then it takes the processor at once. A
@@ -44,16 +47,27 @@ def set_time_slice(thread: int, slice_s: float) -> None:
     ----------
     Linux, kernel/sched/fair.c, PREEMPT_SHORT; sched_setattr(2).
     """
-    numbers = _NUMBERS.get(platform.machine())
-    if numbers is None:
-        raise OSError(errno.ENOSYS, f"not known how on {platform.machine()}")
-    set_number, get_number = numbers
-    call = ctypes.CDLL(None, use_errno=True).syscall
     wanted_ns = round(1e9 * slice_s)
+    if time_slice_s(thread) >= slice_s:
+        return
     niceness = os.getpriority(os.PRIO_PROCESS, thread)
     asked = _ATTRIBUTES.pack(_ATTRIBUTES.size, 0, _KEEP_POLICY, niceness, 0, wanted_ns, 0, 0)
-    told = ctypes.create_string_buffer(_ATTRIBUTES.size)
-    if call(set_number, thread, asked, 0) or call(get_number, thread, told, len(told), 0) < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    if _ATTRIBUTES.unpack(told.raw)[5] != wanted_ns:
+    _call(0, thread, asked, 0)
+    if time_slice_s(thread) < slice_s:
         raise OSError(errno.ENOSYS, "needs Linux 6.12 or newer, and a thread of a normal class")
+
+
+def time_slice_s(thread: int) -> float:
+    """Return the length of a thread's time slices, 0 if Linux does not tell; errors as above."""
+    told = ctypes.create_string_buffer(_ATTRIBUTES.size)
+    _call(1, thread, told, len(told), 0)
+    return float(_ATTRIBUTES.unpack(told.raw)[5]) / 1e9
+
+
+def _call(which: int, *arguments: object) -> None:
+    machine = platform.machine(), struct.calcsize("P")
+    if machine not in _NUMBERS or not sys.platform.startswith("linux"):
+        raise OSError(errno.ENOSYS, f"not known how on {sys.platform}, {machine[0]}")
+    call = ctypes.CDLL(None, use_errno=True).syscall
+    if call(_NUMBERS[machine][which], *arguments) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

@@ -14,8 +14,9 @@ from .types import GateDecision, TrainPlan
 _MAX_DEVIATIONS, _MAX_RESIDUAL = 3.0, 0.25
 #: Late requests that training may have in hand, and owe.
 _MOST_CREDIT, _MOST_DEBT = 2.0, 10.0
-#: Weight of a request in the share of those that are late without training.
-_LATE_SMOOTHING = 0.01
+#: Weight of a request in the share of those that are late without training, and how much of it is
+#: forgotten with every request beside training: it may have been an hour ago.
+_LATE_SMOOTHING, _LATE_FORGOTTEN = 0.01, 0.002
 #: Requests in a pause from which to judge that it does not help.
 _ENOUGH_REQUESTS = 20
 #: Usual gaps between two requests without any, after which a service has nothing to do.
@@ -35,17 +36,19 @@ class Gate:
 
     Single late requests are counted. Every request earns training a credit of 1 - q, and of the
     share p of requests that are late while it pauses, if that is more: training is not to blame for
-    them. A request over the budget beside training costs 1:
+    them. A request over the budget that overlaps with training costs 1:
 
         c = clip(c + max(1 - q, p) - [late beside training], -10, 2)
 
-    so that in the long run no more than 1 - q are late because of it.
+    so that in the long run no more than 1 - q are late because of it, as long as no step makes more
+    than ten late. A job begins without debt: what was served between two jobs is not seen.
 
-    Law: pause when x_q > `high` * budget or c < 0; proceed again when x_q < `low` * budget
-    (hysteresis) and c >= 0. Stop and return the work done when x_q has been no better for
-    `max_pause_s` of a pause and twenty requests in it. Forget and proceed when no request has come
-    for twenty times the usual gap between two, or for `max_pause_s`: there is nothing to protect
-    just now, and when there is again it is seen within one step.
+    Law: pause when x_q > `high` * budget or c < 0; proceed again when c >= 0 and, where x_q was too
+    high, x_q < `low` * budget (hysteresis). Stop and return the work done when x_q has been no
+    better for `max_pause_s` of a pause and twenty requests in it, or when a pause has not paid the
+    debt in that time. Forget and proceed when no request has come for twenty times the usual gap
+    between two, or for `max_pause_s`: there is nothing to protect just now, and when there is again
+    it is seen within one step.
 
     What a step does to the service is seen when it ends: the gate reacts within one local step, or
     one part of it (`micro_batches`), and by then as many requests as came in it may be late.
@@ -60,7 +63,7 @@ class Gate:
         Length of one pause before the gate looks again; None for two budgets: by then
         the requests that training disturbed are over.
     max_pause_s : float | None (default: None)
-        How long x_q may stay too high in a pause before the job is ended; None for 500 budgets.
+        Longest pause before the job is ended; None for 500 budgets.
     quantile : float (default: 0.99)
         q, the share of the requests that is to keep the budget.
 
@@ -95,8 +98,10 @@ class Gate:
         self._z = round(NormalDist().inv_cdf(quantile), 3)  # the estimate is no better than that
         self._mean: float | None = None
         self._variance = 0.0
-        self._credit, self._late_alone = _MOST_CREDIT, 0.0
-        self._paused_s, self._slow_s, self._num_slow, self._trains = 0.0, 0.0, 0, False
+        self._credit, self._late_alone = 0.0, 0.0
+        self._paused_s, self._slow_s, self._num_slow = 0.0, 0.0, 0
+        #: Since the last step ended, but for the pause that is under way; none has yet.
+        self._rested_s = math.inf
         self._silent_s, self._gap_s = 0.0, math.inf
 
     @classmethod
@@ -127,7 +132,7 @@ class Gate:
         mean, variance, credit, late_alone = memory
         if variance >= 0 and -_MOST_DEBT <= credit <= _MOST_CREDIT and 0 <= late_alone <= 1:
             self._mean, self._variance = mean, variance
-            self._credit, self._late_alone = credit, late_alone
+            self._credit, self._late_alone = max(0.0, credit), late_alone
 
     def observe(self, latencies_s: Iterable[float], elapsed_s: float = 0.0) -> None:
         """Fold the latencies of finished requests into the estimate.
@@ -148,7 +153,8 @@ class Gate:
         for latency_s in found:
             self._num_slow += 1
             self._estimate(math.log(latency_s))
-            self._account(latency_s > self.budget_s)
+            is_late = latency_s > self.budget_s
+            self._account(is_late, is_beside=latency_s > self._rested_s)
 
     def _estimate(self, value: float) -> None:
         if self._mean is None:
@@ -158,13 +164,13 @@ class Gate:
         self._mean += 0.3 * residual
         self._variance += 0.05 * (residual * residual - self._variance)
 
-    def _account(self, is_late: bool) -> None:
-        cost = 0.0
-        if self._trains:
-            cost = float(is_late)
+    def _account(self, is_late: bool, is_beside: bool) -> None:
+        if is_beside:
+            self._late_alone *= 1 - _LATE_FORGOTTEN
         else:
             self._late_alone += _LATE_SMOOTHING * (is_late - self._late_alone)
         earned = max(1 - self.quantile, self._late_alone)
+        cost = float(is_late and is_beside)
         self._credit = max(-_MOST_DEBT, min(_MOST_CREDIT, self._credit + earned - cost))
 
     def decide(self) -> GateDecision:
@@ -172,22 +178,34 @@ class Gate:
         is_idle = self._silent_s > _IDLE_GAPS * self._gap_s > 0
         if self._paused_s > 0 and (is_idle or self._silent_s >= self._max_pause_s):
             self._mean, self._variance = None, 0.0
-            self._credit = max(0.0, self._credit)
-        limit_s = self._low_s if self._paused_s > 0 else self._high_s
+            self._credit = self._late_alone = 0.0
+        limit_s = self._low_s if self._slow_s > 0 else self._high_s
         is_slow = self.quantile_s > limit_s
         if not is_slow or self._slow_s == 0:
             self._slow_s, self._num_slow = 0.0, 0
-        self._trains = not is_slow and self._credit >= 0
-        if self._trains:
-            self._paused_s = 0.0
+        if not is_slow and self._credit >= 0:
+            self._paused_s = self._rested_s = 0.0
             return GateDecision()
-        if self._slow_s >= self._max_pause_s and self._num_slow >= _ENOUGH_REQUESTS:
-            slow_s, self._paused_s, self._slow_s = self._slow_s, 0.0, 0.0
-            return GateDecision(
-                stop=True,
-                reason=f"the service does not keep its budget of {self.budget_s:.4g} s while "
-                f"training pauses: {self.quantile_s:.4g} s after {slow_s:.3g} s",
-            )
+        if reason := self._why_stop(is_slow):
+            self._paused_s, self._slow_s = 0.0, 0.0
+            return GateDecision(stop=True, reason=reason)
+        if self._paused_s > 0:
+            self._rested_s += self._pause_s
         self._paused_s += self._pause_s
         self._slow_s += self._pause_s if is_slow else 0.0
         return GateDecision(pause_s=self._pause_s)
+
+    def _why_stop(self, is_slow: bool) -> str:
+        """Return why a pause does not help; empty if it may."""
+        if self._slow_s >= self._max_pause_s and self._num_slow >= _ENOUGH_REQUESTS:
+            return (
+                f"the service does not keep its budget of {self.budget_s:.4g} s while training "
+                f"pauses: {self.quantile_s:.4g} s after {self._slow_s:.3g} s"
+            )
+        if not is_slow and self._paused_s >= self._max_pause_s:
+            return (
+                f"more than {1 - self.quantile:.3g} of the requests would be late beside training: "
+                f"{-self._credit:.2f} too many after {self._paused_s:.3g} s of pause: isolation, "
+                "or shorter local steps, disturb the service less"
+            )
+        return ""

@@ -117,8 +117,8 @@ class VirtualDevice:
         if starts:
             self._decide_fate(job, sent_at_s)
             self._num_jobs += 1
-            if gate is not None and job.lost_at_s is None:
-                self._gate_memory = tuple(gate.memory)
+            if gate is not None:  # who loses a job has forgotten
+                self._gate_memory = tuple(gate.memory) if job.lost_at_s is None else ()
         return job
 
     def _decide_fate(self, job: Job, sent_at_s: float) -> None:

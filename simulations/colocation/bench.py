@@ -109,7 +109,7 @@ class Bench:
     """
 
     def __init__(self, loads: Sequence[Load], sockets: Sequence[str] = ()) -> None:
-        self._trainers, self._sizes = dict[str, Worker](), dict[float, int]()
+        self._trainers, self._sizes = dict[str, Worker](), dict[tuple[float, float], int]()
         self._services = [
             Worker(
                 "service",
@@ -133,14 +133,15 @@ class Bench:
     def add(self, name: str, condition: Condition) -> None:
         """Start a condition's training, with steps of the same work as others of the same time."""
         if (training := condition.training) is not None:
-            training = replace(training, size=self._sizes.get(training.step_s, 0))
+            work = training.step_s, training.memory_mib
+            training = replace(training, size=self._sizes.get(work, 0))
             self._trainers[name] = Worker(
                 "trainer",
                 json.dumps(asdict(training)),
                 same_session=condition.same_session,
                 environment=condition.environment,
             )
-            self._sizes[training.step_s] = int(self._trainers[name].greeting)
+            self._sizes[work] = int(self._trainers[name].greeting)
 
     def alone(self, name: str, duration_s: float) -> float:
         """Return the steps per second of a training while the services rest."""

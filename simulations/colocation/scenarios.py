@@ -156,6 +156,9 @@ def conditions_of(
     if scenario.ablated:
         conditions["SCHED_IDLE alone"] = isolated(IDLE_CLASS, environment={})
         conditions["autogroup alone"] = isolated(AUTOGROUP, environment={})
+        conditions["long time slices alone"] = isolated(LONG_SLICES, environment={})
+        conditions["bound threads alone"] = isolated(environment=_BOUND)
+        conditions["isolation without long time slices"] = isolated(*_ALL[1:])
         conditions["isolation without bound threads"] = isolated(*_ALL, environment={})
         conditions["isolation with passive waiting"] = isolated(*_ALL, environment=_PASSIVE)
         conditions["isolation without the gate"] = isolated(*_ALL)

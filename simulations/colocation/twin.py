@@ -142,7 +142,10 @@ def compare(real: Real) -> Iterator[Twin]:
     for (step_s, gated), blocks in real.beside.items():
         if step_s not in _HELD_AGAINST_S:
             continue
-        told = [_lived(s, 1 / (pace * real.alone[step_s]), gated=gated) for s in services]
+        told = [
+            _lived(service, 1 / (pace * real.alone[step_s]), seed, gated=gated)
+            for seed, service in enumerate(services)
+        ]
         name = f"steps of {1000 * step_s:.0f} ms, {'gate alone' if gated else 'uncontrolled'}"
         yield Twin(
             what=f"late requests, {name}",
@@ -163,10 +166,10 @@ def compare(real: Real) -> Iterator[Twin]:
         )
 
 
-def _lived(service: ServiceSpec, step_time_s: float, *, gated: bool) -> Telemetry:
+def _lived(service: ServiceSpec, step_time_s: float, seed: int, *, gated: bool) -> Telemetry:
     """Let a simulated device train for a while."""
     spec = DeviceSpec(step_time_s=step_time_s, link=_LINK, service=service)
-    device = SimulatedDevice(spec, DeviceStart(seed=0, node_index=0, job_index=0, time_s=0.0))
+    device = SimulatedDevice(spec, DeviceStart(seed=seed, node_index=0, job_index=0, time_s=0.0))
     plan = TrainPlan(num_steps=10**9, deadline_s=_SIMULATED_S)
     told = live(device, plan, Gate(service.budget_s) if gated else None)
     return replace(told, num_violations=device.num_violations(math.inf))

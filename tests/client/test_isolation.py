@@ -15,6 +15,7 @@ import json, os, threading
 from pathlib import Path
 import numpy as np
 from deepedge_flwr.client.isolation import isolate
+from deepedge_flwr.client.time_slice import time_slice_s
 
 np.ones((500, 500)) @ np.ones((500, 500))  # starts the threads of BLAS
 go_on = threading.Event()
@@ -26,9 +27,14 @@ after.start()
 flower = os.sched_getscheduler(before.native_id)
 classes = [os.sched_getscheduler(int(t)) for t in os.listdir("/proc/self/task")
            if int(t) != before.native_id]
+try:
+    slices_s = [time_slice_s(int(t)) for t in os.listdir("/proc/self/task")
+                if int(t) != before.native_id]
+except OSError:
+    slices_s = []
 go_on.set()
 group = Path("/proc/self/autogroup")
-print(json.dumps({"classes": classes, "flower": flower,
+print(json.dumps({"classes": classes, "flower": flower, "slices_s": slices_s,
                   "applied": found.applied, "refused": found.refused,
                   "group": group.read_text() if group.exists() else ""}))
 """
@@ -51,8 +57,17 @@ def test_threads_that_compute_are_idle_those_that_come_later_too() -> None:
     assert len(found["classes"]) >= 2
     assert set(found["classes"]) == {os.SCHED_IDLE}
     assert "SCHED_IDLE for threads that compute" in found["applied"]
-    told = [*found["applied"], *found["refused"]]
-    assert sum(mechanism.startswith("time slices of 4 ms") for mechanism in told) == 1
+
+
+@linux
+def test_a_service_that_wakes_up_need_not_wait_for_the_end_of_a_time_slice(
+    has_slices: bool,
+) -> None:
+    if not has_slices:
+        pytest.skip("this kernel has no time slices to set")
+    found = run(REPORT)
+    assert "time slices of 4 ms" in found["applied"]
+    assert set(found["slices_s"]) == {0.004}
 
 
 @linux
