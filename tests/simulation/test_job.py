@@ -254,3 +254,16 @@ def test_without_a_service_nothing_is_idle() -> None:
     free, ledger = device(), RunLedger()
     free.log_rest(ledger, 5.0)
     assert ledger.rows == []
+
+
+@pytest.mark.parametrize("job_loss", [0.0, 1.0])
+def test_a_gate_goes_on_where_the_last_one_ended_unless_its_device_lost_the_job(
+    job_loss: float,
+) -> None:
+    presence = Presence(job_loss=job_loss, mean_absence_s=1.0)
+    life = device(service=SERVICE, presence=presence)
+    plan = TrainPlan(num_steps=8, latency_budget_s=0.1)
+    first = life.accept(message(plan), 0.0, 1)
+    second = life.accept(message(plan), 1000.0, 1)
+    assert first.start.gate_memory == ()
+    assert len(second.start.gate_memory) == (0 if job_loss else 4)
