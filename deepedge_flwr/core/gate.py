@@ -98,7 +98,7 @@ class Gate:
         self._z = round(NormalDist().inv_cdf(quantile), 3)  # the estimate is no better than that
         self._mean: float | None = None
         self._variance = 0.0
-        self._credit, self._late_alone = 0.0, 0.0
+        self._credit, self._late_alone = _MOST_CREDIT, 0.0
         self._paused_s, self._slow_s, self._num_slow = 0.0, 0.0, 0
         #: Since the last step ended, but for the pause that is under way; none has yet.
         self._rested_s = math.inf
@@ -178,7 +178,7 @@ class Gate:
         is_idle = self._silent_s > _IDLE_GAPS * self._gap_s > 0
         if self._paused_s > 0 and (is_idle or self._silent_s >= self._max_pause_s):
             self._mean, self._variance = None, 0.0
-            self._credit = self._late_alone = 0.0
+            self._credit, self._late_alone = _MOST_CREDIT, 0.0
         limit_s = self._low_s if self._slow_s > 0 else self._high_s
         is_slow = self.quantile_s > limit_s
         if not is_slow or self._slow_s == 0:

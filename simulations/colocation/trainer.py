@@ -42,6 +42,8 @@ class Training:
         Mechanisms of `isolate` to apply.
     budget_s : float | None
         Budget of the gate; None trains without one.
+    quantile : float
+        What is to keep it.
     probe : str
         How the gate sees the service.
     size : int
@@ -55,6 +57,7 @@ class Training:
     threads: int = 2
     isolation: tuple[str, ...] = ()
     budget_s: float | None = None
+    quantile: float = 0.99
     probe: str = ""
     size: int = 0
     memory_mib: float = 0.0
@@ -131,6 +134,12 @@ def drain(probe: Probe) -> None:
         time.sleep(_LOOK_EVERY_S)
 
 
+def _gate(training: Training) -> Gate | None:
+    if training.budget_s is None:
+        return None
+    return Gate(training.budget_s, quantile=training.quantile)
+
+
 def main() -> None:
     """Obey."""
     training = Training(**json.loads(sys.argv[1]))
@@ -146,7 +155,7 @@ def main() -> None:
             command, *rest = line.split()
             if command == "end":
                 return
-            gate = None if training.budget_s is None else Gate(training.budget_s)
+            gate = _gate(training)
             if gate is not None:
                 gate.remember(memory)
             watched = None

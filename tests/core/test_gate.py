@@ -151,14 +151,14 @@ def test_what_was_late_without_training_is_forgotten_beside_it() -> None:
     assert gate.memory[3] == pytest.approx(0.5 * 0.998**1000)
 
 
-def test_a_service_that_was_idle_finds_neither_debt_nor_credit() -> None:
+def test_a_service_that_was_idle_finds_a_new_gate() -> None:
     gate = Gate(0.02, pause_s=0.1)
     in_debt(gate, 4)
     assert gate.decide() == GateDecision(pause_s=0.1)
     gate.observe([], elapsed_s=1e9)
     assert gate.decide() == GO
-    gate.observe([0.01])
-    assert credit_of(gate) == pytest.approx(0.01)
+    gate.observe([0.021])
+    assert credit_of(gate) == pytest.approx(2 - 1 + 0.01)
 
 
 def test_where_no_request_comes_any_more_there_is_nothing_to_pause_for() -> None:
