@@ -10,6 +10,9 @@ from .profiling import observe
 from .state import Names, Stateful
 from .types import DeviceProfile, Telemetry, Vector
 
+#: Between two updates of a node; clocks are no finer.
+_SHORTEST_S = 1e-6
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetOptions:
@@ -225,4 +228,5 @@ class FleetEstimate(Stateful):
 
 
 def _rate(profile: DeviceProfile) -> float:
-    return 1.0 / profile.interarrival_s if profile.interarrival_s else 0.0
+    # Two updates at one instant of the clock say nothing finite about a rate.
+    return 1.0 / max(profile.interarrival_s, _SHORTEST_S) if profile.interarrival_s else 0.0

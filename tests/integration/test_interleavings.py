@@ -16,7 +16,7 @@ from flwr.app import (
 )
 from flwr.proto.node_pb2 import NodeInfo
 from flwr.supercore.task_identity import TaskIdentity
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import deepedge_flwr
@@ -209,6 +209,7 @@ class Fleet:
 
 @pytest.mark.parametrize("name", OPTIONS)
 @given(actions=ACTIONS)
+@example(actions=[("pass", 5e-324), ("scale", 1, 0.0)])  # an infinite rate
 @settings(max_examples=60, deadline=None)
 def test_a_run_survives_any_interleaving(name: str, actions: list[tuple[Any, ...]]) -> None:
     fleet = Fleet(actions)
