@@ -182,3 +182,8 @@ class Bench:
 
 def _joined(served: Sequence[Mapping[str, Any]], key: str) -> NDArray[np.float64]:
     return np.concatenate([np.asarray(s[key], float) for s in served])
+
+
+def latencies_of(blocks: Sequence[Block]) -> NDArray[np.float64]:
+    """Return the latencies of all requests of some blocks."""
+    return np.concatenate([block.latencies_s for block in blocks])

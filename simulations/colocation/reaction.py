@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from deepedge_flwr.core.types import Vector
 
-from .bench import Bench, Block, Condition
+from .bench import Bench, Block, Condition, latencies_of
 from .service import Load
 from .trainer import Training
 
@@ -54,7 +54,7 @@ def measure_reaction(plot: Path, duration_s: float = 40.0) -> Reaction:
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "service.sock")
         with Bench([_LOAD, _ALWAYS], [path]) as bench:
-            alone = np.concatenate([bench.block("off", 4.0).latencies_s for _ in range(2)])
+            alone = latencies_of([bench.block("off", 4.0) for _ in range(2)])
             # Not of the tail: what else the machine does would widen it until nothing is late.
             budget_s = _BUDGET_FACTOR * float(np.median(alone))
             training = Training(

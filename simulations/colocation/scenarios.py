@@ -11,7 +11,7 @@ import numpy as np
 
 from deepedge_flwr.client.isolation import AUTOGROUP, IDLE_CLASS, IDLE_IO, LONG_SLICES
 
-from .bench import Bench, Block, Condition
+from .bench import Bench, Block, Condition, latencies_of
 from .service import Load
 from .trainer import Training
 from .worker import in_own_session
@@ -82,7 +82,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     _scenario("heavy control loops", HEAVY, 0.2, least_pace=0.75),
     _scenario("light HTTP inference", HTTP_LIGHT, 0.03, least_pace=0.9),
     _scenario("heavy HTTP inference", HTTP_HEAVY, 0.03, least_pace=0.75),
-    _scenario("bursts of a control loop", BURSTS, 0.03, least_pace=0.9),
+    _scenario("bursts of a control loop", BURSTS, 0.03, least_pace=0.9, ablated=True),
     replace(
         _scenario("service that lives on its cache, memory-bound training", CACHED, 0.03),
         training=Training(step_s=0.03, memory_mib=64.0),
@@ -117,8 +117,7 @@ class Measured:
 
     def missed(self, name: str) -> float:
         """Return the share of late requests over all blocks of a condition."""
-        latencies_s = np.concatenate([block.latencies_s for block in self.blocks[name]])
-        return float(np.mean(latencies_s > self.budget_s))
+        return float(np.mean(latencies_of(self.blocks[name]) > self.budget_s))
 
     def paces(self, name: str) -> list[float]:
         """Return steps per second relative to what the idle processor time allows."""
@@ -128,8 +127,7 @@ class Measured:
 
 def budget_of(alone: Sequence[Block]) -> float:
     """Return the budget of services that were like this without training."""
-    latencies_s = np.concatenate([block.latencies_s for block in alone])
-    return _BUDGET_FACTOR * float(np.quantile(latencies_s, 0.99))
+    return _BUDGET_FACTOR * float(np.quantile(latencies_of(alone), 0.99))
 
 
 def conditions_of(

@@ -10,12 +10,12 @@ from statistics import median
 import numpy as np
 
 from deepedge_flwr.core.gate import Gate
-from deepedge_flwr.core.types import Telemetry, TrainPlan, Vector
+from deepedge_flwr.core.types import Telemetry, TrainPlan
 from deepedge_flwr.simulation import ServiceSpec
 from deepedge_flwr.simulation.devices import DeviceSpec, LinkSpec
 from deepedge_flwr.simulation.simulated_device import DeviceStart, SimulatedDevice, live
 
-from .bench import Bench, Block, Condition
+from .bench import Bench, Block, Condition, latencies_of
 from .scenarios import LIGHT, budget_of
 from .service import Load
 from .trainer import Training
@@ -116,7 +116,7 @@ def calibrated(
     Median and jitter come from the service alone; the share of requests beyond its own 99th
     percentile that training adds, and by how much they are late, are `collision` and `wait_s`.
     """
-    quiet, busy = latencies(off), latencies(beside)
+    quiet, busy = latencies_of(off), latencies_of(beside)
     middle_s, tail_s = float(np.median(quiet)), float(np.quantile(quiet, 0.99))
     late = busy[busy > tail_s]
     return ServiceSpec(
@@ -150,7 +150,7 @@ def compare(real: Real) -> Iterator[Twin]:
             unit="%",
             predicted=100
             * float(np.mean([t.num_violations / max(1, t.num_requests) for t in told])),
-            measured=100 * float(np.mean(latencies(blocks) > real.budget_s)),
+            measured=100 * float(np.mean(latencies_of(blocks) > real.budget_s)),
             bound=2.0,
             rounds=tuple(100 * block.misses(real.budget_s) for block in blocks),
         )
@@ -184,8 +184,3 @@ def _lived(
             told = live(device, plan, gate)
             memory = gate.memory if gate is not None else ()
             yield replace(told, num_violations=device.num_violations(math.inf))
-
-
-def latencies(blocks: Sequence[Block]) -> Vector:
-    """Return the latencies of all blocks."""
-    return np.concatenate([block.latencies_s for block in blocks])

@@ -8,7 +8,7 @@ from statistics import fmean, median
 
 import numpy as np
 
-from ..colocation.bench import Block
+from ..colocation.bench import Block, latencies_of
 from ..colocation.blind_node import Yielding, measure_yielding
 from ..colocation.broken import Ending, endings
 from ..colocation.reaction import Reaction, measure_reaction
@@ -93,7 +93,7 @@ def _pairs(
 
 def _late(blocks: Sequence[Block], budget_s: float) -> float:
     """Return the share of the requests of all blocks over a budget."""
-    return float(np.mean(np.concatenate([block.latencies_s for block in blocks]) > budget_s))
+    return float(np.mean(latencies_of(blocks) > budget_s))
 
 
 def _conditions(found: Measured) -> str:

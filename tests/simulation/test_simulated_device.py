@@ -1,6 +1,7 @@
 """A simulated device: exact times, joined segments, and the same job after a trip through JSON."""
 
 import json
+import math
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -21,7 +22,12 @@ from deepedge_flwr.simulation import (
     SimulatedDevice,
     simulated_device,
 )
-from deepedge_flwr.simulation.simulated_device import DeviceStart, Segment, device_to_json
+from deepedge_flwr.simulation.simulated_device import (
+    DeviceStart,
+    Segment,
+    device_to_json,
+    live,
+)
 
 LINK = LinkSpec(uplink_bytes_per_s=1e5, downlink_bytes_per_s=1e5)
 SERVICE = ServiceSpec(period_s=0.1, latency_s=0.01, budget_s=0.012, contention_s=0.5)
@@ -46,10 +52,12 @@ def message(text: str) -> Message:
 
 def lived(device: SimulatedDevice) -> tuple[Telemetry, list[Segment], float, float]:
     plan = TrainPlan(num_steps=40, deadline_s=20.0, latency_budget_s=0.012)
-    run = LocalRun(plan, Gate.for_plan(plan), device)
-    for _ in run:
-        pass
-    return run.telemetry(), device.segments, device.now_s(), device.contention
+    return (
+        live(device, plan, Gate.for_plan(plan)),
+        device.segments,
+        device.now_s(),
+        device.contention,
+    )
 
 
 def test_steps_and_pauses_take_their_time() -> None:
@@ -215,3 +223,32 @@ def test_outside_a_simulation_there_is_no_device() -> None:
     assert simulated_device(plain, CONTEXT) is None
     assert simulated_device(Message(RecordDict(), 3, "train"), CONTEXT) is None
     assert simulated_device(Message(Error(2, "no"), reply_to=plain), CONTEXT) is None
+
+
+def colliding(collision: float, step_s: float, gate: Gate | None) -> tuple[float, str]:
+    """Return the share of late requests beside a minute of training, and why it ended sooner."""
+    service = ServiceSpec(period_s=0.01, latency_s=0.002, budget_s=0.0045, slowdown=1.0,
+                          jitter=0.15, collision=collision, wait_s=0.004)  # fmt: skip
+    start = replace(START, time_s=0.0, contention=0.0)
+    device = SimulatedDevice(spec(step_time_s=step_s, service=service), start)
+    told = live(device, TrainPlan(num_steps=10**9, deadline_s=60.0), gate)
+    return device.num_violations(math.inf) / told.num_requests, told.trouble
+
+
+@pytest.mark.parametrize(
+    ("collision", "step_s"),
+    [(0.005, 0.005), (0.05, 0.005), (0.5, 0.005), (0.005, 0.2), (0.05, 0.2)],
+)
+def test_the_gate_keeps_its_quantile_however_often_requests_collide(
+    collision: float, step_s: float
+) -> None:
+    late, _ = colliding(collision, step_s, None)
+    assert late == pytest.approx(collision, rel=0.25)
+    # Besides one in a hundred the two late requests in hand, and those of the last step.
+    late, _ = colliding(collision, step_s, Gate(0.0045))
+    assert late <= min(collision, 0.01) * 1.2 + 0.002
+
+
+def test_a_job_whose_steps_make_too_many_requests_late_ends_and_says_so() -> None:
+    _, trouble = colliding(0.5, 0.2, Gate(0.0045))
+    assert trouble.startswith("more than 0.01 of the requests would be late beside training")
