@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -115,20 +116,30 @@ def _unswept(group: Override, conf_dir: Path) -> list[str]:
 
 
 def _check_keys(
-    changes: Sequence[Override], choices: list[str], conf_dir: Path, config_name: str
+    changes: Sequence[Override], choices: Sequence[str], conf_dir: Path, config_name: str
 ) -> None:
-    try:
-        with initialize_config_dir(config_dir=str(conf_dir.resolve()), version_base=None):
-            config = OmegaConf.to_container(compose(config_name, overrides=choices))
-    except HydraException:
+    valid = _valid_keys(tuple(choices), conf_dir, config_name)
+    if valid is None:
         return  # Hydra explains a failed composition well and will meet the same one
-    valid = set(_paths(config))
     known = valid | {d.relative_to(conf_dir).as_posix() for d in conf_dir.rglob("*") if d.is_dir()}
     for key in (change.key_or_group for change in changes):
         if key not in valid:
             chosen = f" (with {' '.join(choices)})" if choices else ""
             hint = nearest(key, known) or f"valid: {', '.join(sorted(valid))}"
             raise ValueError(f"unknown config key {key!r}{chosen}: {hint.strip()}")
+
+
+# Putting the files together takes a tenth of a second; a suite has a hundred lines to check.
+@lru_cache(maxsize=1024)
+def _valid_keys(
+    choices: tuple[str, ...], conf_dir: Path, config_name: str
+) -> frozenset[str] | None:
+    try:
+        with initialize_config_dir(config_dir=str(conf_dir.resolve()), version_base=None):
+            config = compose(config_name, overrides=list(choices))
+    except HydraException:
+        return None
+    return frozenset(_paths(OmegaConf.to_container(config)))
 
 
 def _paths(node: object, prefix: str = "") -> Iterator[str]:
