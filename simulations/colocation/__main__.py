@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import signal
 import sys
 from dataclasses import asdict
 from statistics import median
@@ -17,7 +18,10 @@ _COLUMNS = ("condition", "missed", "p99 ms", "run queue ms/s", "wake-up p99 ms",
 
 
 def main() -> int:
-    """Measure one scenario and print it, with the simulated service that is like it."""
+    """Measure one scenario and print it, with the simulated service that is like it.
+
+    Returns 0, and 130 if it is interrupted.
+    """
     parser = argparse.ArgumentParser(prog="python -m simulations.colocation", description=__doc__)
     parser.add_argument("--scenario", type=int, default=1, choices=range(1, len(SCENARIOS) + 1),
                         metavar="N", help=f"1 to {len(SCENARIOS)}, see --list")  # fmt: skip
@@ -31,10 +35,21 @@ def main() -> int:
         return 0
     if arguments.rounds < 1 or not arguments.seconds > 0:
         parser.error("--rounds must be >= 1 and --seconds > 0")
-    with log_level(logging.CRITICAL):
-        found = measure_scenario(
-            SCENARIOS[arguments.scenario - 1], arguments.rounds, arguments.seconds
-        )
+    # Being ended by another program is like Ctrl-C: the processes of the measurement end, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with log_level(logging.CRITICAL):
+            found = measure_scenario(
+                SCENARIOS[arguments.scenario - 1], arguments.rounds, arguments.seconds
+            )
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    _print(found)
+    return 0
+
+
+def _print(found: Measured) -> None:
     Console().print(_table(found))
     off, beside = found.blocks["off"], found.blocks["uncontrolled"]
     service = calibrated(found.scenario.loads[0], found.budget_s, off, beside)
@@ -43,7 +58,6 @@ def main() -> int:
     print("the simulated service that is like it:")
     for name, value in asdict(service).items():
         print(f"  {name}: {value:.4g}")
-    return 0
 
 
 def _table(found: Measured) -> Table:

@@ -22,6 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from .worker import say
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
@@ -163,13 +165,13 @@ def main() -> None:
     gc.disable()
     work: Work | RemoteWork = RemoteWork(load) if load.over_http else Work(load)
     push = Pusher(sys.argv[2:])
-    print("ready", flush=True)
+    say("ready")
     try:
         for line in sys.stdin:
             command, *rest = line.split()
             if command == "end":
                 return
-            print(json.dumps(serve(load, work, push, float(rest[0]))), flush=True)
+            say(json.dumps(serve(load, work, push, float(rest[0]))))
     finally:
         if isinstance(work, RemoteWork):
             work.close()

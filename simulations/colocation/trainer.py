@@ -21,6 +21,8 @@ from deepedge_flwr.core.gate import Gate
 from deepedge_flwr.core.local_run import LocalRun
 from deepedge_flwr.core.types import TrainPlan
 
+from .worker import say
+
 _WIDTH, _BATCH = 512, 256
 _WARM_UP_STEPS = 3
 _SILENCE_S = 5.0
@@ -150,7 +152,7 @@ def main() -> None:
     with watching(probe, _SILENCE_S, gates=False):
         if training.isolation:
             isolate(training.isolation)
-        print(step.size, flush=True)
+        say(str(step.size))
         for line in sys.stdin:
             command, *rest = line.split()
             if command == "end":
@@ -162,7 +164,7 @@ def main() -> None:
             if probe is not None:
                 drain(probe)
                 watched = Watched(probe, _SILENCE_S)
-            print(json.dumps(train(step, gate, watched, float(rest[0]))), flush=True)
+            say(json.dumps(train(step, gate, watched, float(rest[0]))))
             memory = [] if gate is None else gate.memory
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -76,6 +76,16 @@ class Worker:
             self._process.wait()
 
 
+def say(line: str) -> None:
+    """Answer who asks; end this process if nobody does any more."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        # What is left to flush at the end has nowhere to go, either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
 def in_own_session(measure: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call a function in a process and a session of its own.
 
@@ -83,4 +93,11 @@ def in_own_session(measure: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -
     and must not be there for the next measurement.
     """
     with ProcessPoolExecutor(1, get_context("spawn"), initializer=os.setsid) as pool:
-        return pool.submit(measure, *args, **kwargs).result()
+        try:
+            return pool.submit(measure, *args, **kwargs).result()
+        except BaseException:
+            # Ctrl-C does not reach another session, and the measurement would be waited for. Its
+            # workers end when nobody is left to tell them what to do.
+            for process in active_children():
+                process.terminate()
+            raise

@@ -62,7 +62,7 @@ def test_a_child_that_is_born_at_the_end_is_terminated_too() -> None:
     """Flower's executor may start a process for a message when it has been told to end."""
     parent = subprocess.Popen([sys.executable, "-c", LATE], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None and parent.stdout.readline()
-    terminate_families([parent.pid])
+    terminate_families([parent.pid], patience_s=4.0)
     child = int(parent.communicate()[0])
     assert not is_running(child)
 
