@@ -29,7 +29,7 @@ def main() -> int:
     try:
         claims = TOPICS[arguments.topic](arguments.quick)
     except KeyboardInterrupt:
-        print("interrupted: nothing is written", file=sys.stderr)
+        print("interrupted", file=sys.stderr)
         return 130
     write_claims(claims, arguments.out / f"{arguments.topic}.json")
     print_claims(claims)
