@@ -7,11 +7,11 @@ Calibration", ICLR 2024, algorithm 1.
 from logging import INFO
 from typing import Any
 
-import numpy as np
 from flwr.app import ArrayRecord
 from flwr.common import log
 
 from ..core.clock import Clock
+from ..core.memory import UpdateMemory
 from ..core.state import Names
 from ..core.types import Update, Vector
 from ..layout import ModelLayout
@@ -45,7 +45,7 @@ class CA2FL(AsyncStrategy):
     """
 
     keeps_private = False
-    STATE: Names = ("_cache", "_cache_sum", "_fresh")
+    STATE: Names = ("_memory",)
 
     def __init__(
         self, *, buffer_size: int = 10, server_learning_rate: float = 1.0, **options: Any
@@ -60,14 +60,11 @@ class CA2FL(AsyncStrategy):
         self, layout: ModelLayout, arrays: ArrayRecord, clock: Clock, timeout_s: float
     ) -> None:
         super()._begin(layout, arrays, clock, timeout_s)
-        self._cache: dict[int, Vector] = {}
-        self._cache_sum: Vector = np.zeros(layout.num_parameters)
-        self._fresh: dict[int, Vector] = {}
+        self._memory = UpdateMemory(layout.num_parameters)
 
     def direction(self, update: Update) -> Vector:
         """Return delta_i - h_i."""
-        cached = self._cache.get(update.node_id)
-        return update.delta if cached is None else update.delta - cached
+        return self._memory.news(update.node_id, update.delta)
 
     def weight(self, update: Update, staleness: int) -> float:
         """Return 1: the caches, not weights, stand for the nodes that are missing."""
@@ -75,15 +72,11 @@ class CA2FL(AsyncStrategy):
 
     def renamed(self, old_id: int, new_id: int) -> None:
         """Keep the device's cache, one for both ids."""
-        for cache in (self._cache, self._fresh):
-            if (update := cache.pop(old_id, None)) is not None:
-                if cache is self._cache and new_id in cache:
-                    self._cache_sum = self._cache_sum - update
-                cache.setdefault(new_id, update)
+        self._memory.renamed(old_id, new_id)
 
     def folded(self, update: Update, now_s: float) -> None:
         """Keep the update for the caches of the next version."""
-        self._fresh[update.node_id] = update.delta
+        self._memory.keep(update.node_id, update.delta)
 
     def is_due(self, num_updates: int, now_s: float) -> bool:
         """Return whether K updates are buffered."""
@@ -93,15 +86,11 @@ class CA2FL(AsyncStrategy):
         """Return w + eta (h + mean)."""
         # The cache of a node that is away still counts, and so must the node.
         num_nodes = max(1, self._exchange.members.num_known)
-        return model + self.server_learning_rate * (self._cache_sum / num_nodes + mean)
+        return model + self.server_learning_rate * self._memory.calibrated(mean, num_nodes)
 
     def advanced(self) -> None:
         """Refresh the caches of the nodes that were in the buffer."""
-        for node_id, delta in self._fresh.items():
-            # Not in place: a checkpoint that is being written may share the array.
-            self._cache_sum = self._cache_sum + (delta - self._cache.get(node_id, 0.0))
-            self._cache[node_id] = delta
-        self._fresh = {}
+        self._memory.advance(self.version)
 
     def summary(self) -> None:
         """Log the strategy's settings."""

@@ -9,7 +9,7 @@ import pytest
 from flwr.app import Array, Context, Message
 from flwr.clientapp.typing import ClientAppCallable
 
-from deepedge_flwr import DeepEdge
+from deepedge_flwr import CA2FL, DeepEdge
 from deepedge_flwr.core.fleet import FleetOptions
 from deepedge_flwr.core.types import Update
 from deepedge_flwr.core.weighting import Weighting
@@ -74,6 +74,59 @@ def test_participation_correction_removes_the_bias_to_fast_nodes() -> None:
 
     assert answer(0.0) == pytest.approx(9.3 / 11.3, abs=0.08)
     assert answer(1.0) == pytest.approx(0.0, abs=0.08)
+
+
+ZERO = np.zeros(1)
+#: CA2FL's rule: nothing but the memory.
+AS_CA2FL: dict[str, Any] = {
+    "memory": 1.0, "buffer_size": 2, "server_learning_rate": 1.0, "averaging": 0.0,
+    "staleness_exponent": 0.0, "step_exponent": 0.0, "norm_bound": None, "adaptive": False,
+    "patience_cycles": 100.0,
+}  # fmt: skip
+
+
+def calibrated(strategy: Any, num_rounds: int, *step_times_s: float) -> float:
+    """Return the model of nodes that answer, after the first, at times that differ."""
+    app = follow_target([1.0, 3.0, 10.0], num_steps=1)
+    grid = virtual_grid(app, fleet(*step_times_s), follows_plans=False)
+    return vector(strategy.start(grid, arrays([0.0]), num_rounds=num_rounds).arrays)[0]
+
+
+def test_with_nothing_but_its_memory_it_is_ca2fl() -> None:
+    """Correcting for who answers often is over when the memory speaks for the others."""
+    ours = DeepEdge(**AS_CA2FL, participation_exponent=0)
+    theirs = CA2FL(buffer_size=2, min_available_nodes=3)
+    for num_rounds in (1, 2, 3, 8):
+        expected = calibrated(theirs, num_rounds, 1.0, 1.0, 2.5)
+        assert calibrated(ours, num_rounds, 1.0, 1.0, 2.5) == pytest.approx(expected, rel=1e-12)
+
+
+def test_who_is_remembered_is_not_corrected_for() -> None:
+    """Its last update is heard when it does not answer itself."""
+
+    def weight(memory: float) -> float:
+        strategy = DeepEdge(**AS_CA2FL | {"memory": memory})
+        calibrated(strategy, 30, 1.0, 1.0, 2.5)
+        update = Update(node_id=1, base=ZERO, delta=ZERO, num_examples=1, base_version=30)
+        return strategy.weight(update, staleness=0)
+
+    assert weight(0.3) == 1.0
+    assert weight(0.0) == pytest.approx((1 + 1 + 0.4) / 3, rel=0.05)
+
+
+@pytest.mark.parametrize(("num_rounds", "is_known"), [(20, 0), (21, 1), (30, 1), (31, 0)])
+def test_who_has_not_answered_for_long_is_forgotten(num_rounds: int, is_known: bool) -> None:
+    """Node 3 is in version 21; a fleet of three answers six times in nine versions of two."""
+    strategy = DeepEdge(**AS_CA2FL)
+    calibrated(strategy, num_rounds, 1.0, 1.0, 20.5)
+    assert 1 in strategy._memory
+    assert (3 in strategy._memory) == is_known
+
+
+def test_memory_is_bounded() -> None:
+    strategy = DeepEdge(**AS_CA2FL, memory_bytes=2 * 8)
+    calibrated(strategy, 8, 1.0, 1.0, 2.5)
+    assert [node_id in strategy._memory for node_id in (1, 2, 3)] == [True, True, False]
 
 
 def test_no_step_is_sent_beyond_max_steps_not_even_the_first() -> None:
@@ -310,6 +363,9 @@ def test_the_budget_gates_training() -> None:
         ({"participation_exponent": -1}, "participation_exponent must be >= 0 and finite, got -1"),
         ({"staleness_exponent": math.inf}, "staleness_exponent must be >= 0 and finite, got inf"),
         ({"rate_bound": 0.5}, "rate_bound must be >= 1"),
+        ({"memory": 1.1}, r"memory must be in \[0, 1\], got 1.1"),
+        ({"memory": 0.3, "combine": "consensus"}, "memory > 0 keeps .* combine='mean' only"),
+        ({"memory_bytes": 0}, "memory_bytes must be an integer >= 1, got 0"),
         ({"max_steps": 0}, "max_steps must be an integer >= 1, got 0"),
         ({"first_steps": 0}, "first_steps must be an integer >= 1, got 0"),
         ({"first_steps": 2.5}, "first_steps must be an integer >= 1, got 2.5"),

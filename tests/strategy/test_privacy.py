@@ -185,6 +185,7 @@ def test_what_was_told_is_not_forgotten_with_a_damaged_checkpoint(tmp_path: Path
     ("make", "message"),
     [
         (lambda: CA2FL(privacy=NOISY), "CA2FL remembers updates of nodes: it has no privacy"),
+        (lambda: DeepEdge(memory=0.3, privacy=NOISY), "memory > 0 keeps .* with privacy=None"),
         (lambda: FedAsync(privacy=NOISY), "FedAsync remembers"),
         (lambda: FedCompass(min_steps=1, max_steps=2, privacy=NOISY), "FedCompass remembers"),
         (lambda: FedBuff(combine="consensus", privacy=NOISY), "with privacy combine must be"),

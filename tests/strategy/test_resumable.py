@@ -41,7 +41,7 @@ GIVEN = {
     "_law",
 }
 STRATEGIES: dict[str, dict[str, Any]] = {
-    "DeepEdge": {},
+    "DeepEdge": {"memory": 0.3},
     "FedAsync": {},
     "FedBuff": {"buffer_size": 2},
     "CA2FL": {"buffer_size": 2},

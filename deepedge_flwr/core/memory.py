@@ -1,0 +1,90 @@
+"""The last update of every node, which speaks for it while it is not heard."""
+
+import math
+
+import numpy as np
+
+from .state import Names, Stateful
+from .types import Vector
+
+
+class UpdateMemory(Stateful):
+    """Calibrate the mean of a buffer B with what all N nodes said last.
+
+        v = 1/|B| sum_{i in B} w_i (delta_i - m h_i) + m/N sum_j v_j h_j
+
+    h_i is the last update of node i, 0 if none is remembered, and v_j the weight that it was kept
+    with. A node that answers often only adds what is new, and one that is away is represented: the
+    direction no longer depends on who happens to be in the buffer. What is remembered is stale,
+    and of a node that answers rarely very stale. With m = 1 and weights of 1 this is algorithm 1
+    of CA2FL (Wang et al., ICLR 2024); MIFA (Gu et al., arXiv:2106.04159) takes the second term
+    alone.
+
+    Updates that are kept count from the next version on. Memory is one update per node.
+
+    Parameters
+    ----------
+    num_parameters : int
+        Length of an update.
+    share : float (default: 1.0)
+        m, how far to trust what is remembered, in [0, 1]; 0 remembers nothing.
+    max_nodes : float (default: math.inf)
+        Most nodes to remember; those who come when it is full are not.
+    """
+
+    STATE: Names = ("_updates", "_sum", "_fresh")
+
+    def __init__(
+        self, num_parameters: int, share: float = 1.0, max_nodes: float = math.inf
+    ) -> None:
+        if not 0 <= share <= 1:
+            raise ValueError(f"share must be in [0, 1], got {share}")
+        self._share, self._max_nodes = share, max_nodes if share else 0
+        #: Update, weight and version since which it counts.
+        self._updates: dict[int, tuple[Vector, float, int]] = {}
+        self._fresh: dict[int, tuple[Vector, float]] = {}
+        self._sum: Vector = np.zeros(num_parameters)
+
+    def __contains__(self, node_id: int) -> bool:
+        return node_id in self._updates
+
+    def news(self, node_id: int, delta: Vector) -> Vector:
+        """Return delta - m h of a node."""
+        if node_id not in self._updates:
+            return delta
+        return delta - self._share * self._updates[node_id][0]
+
+    def keep(self, node_id: int, delta: Vector, weight: float = 1.0) -> None:
+        """Remember an update, in place of the node's last one, from the next version on."""
+        num_known = len(self._updates) + sum(i not in self._updates for i in self._fresh)
+        if node_id in self._updates or node_id in self._fresh or num_known < self._max_nodes:
+            self._fresh[node_id] = delta, weight
+
+    def calibrated(self, mean: Vector, num_nodes: int) -> Vector:
+        """Return the mean of a buffer plus m/N sum_j v_j h_j."""
+        return mean + self._share * self._sum / num_nodes if self._updates else mean
+
+    def advance(self, version: int, max_age: float = math.inf) -> None:
+        """Begin a version: what was kept counts, what is older than `max_age` versions no more."""
+        for node_id, (delta, weight) in self._fresh.items():
+            self._forget(node_id)
+            # Not in place: a checkpoint that is being written may share the array.
+            self._sum = self._sum + weight * delta
+            self._updates[node_id] = delta, weight, version
+        self._fresh = {}
+        for node_id in [i for i, (*_, since) in self._updates.items() if version - since > max_age]:
+            self._forget(node_id)
+
+    def renamed(self, old_id: int, new_id: int) -> None:
+        """Take what is remembered of one id for that of another, whose own wins."""
+        if (last := self._updates.pop(old_id, None)) is not None:
+            if new_id in self._updates:
+                self._sum = self._sum - last[1] * last[0]
+            self._updates.setdefault(new_id, last)
+        if (fresh := self._fresh.pop(old_id, None)) is not None:
+            self._fresh.setdefault(new_id, fresh)
+
+    def _forget(self, node_id: int) -> None:
+        if node_id in self._updates:
+            delta, weight, _ = self._updates.pop(node_id)
+            self._sum = self._sum - weight * delta
