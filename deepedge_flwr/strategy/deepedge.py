@@ -240,7 +240,7 @@ class DeepEdge(PatientStrategy):
         budget_s = self.latency_budget_s
         log(INFO, "\t├──> DeepEdge:")
         log(INFO, "\t│\t├── Latency budget: %s", f"{budget_s:.3g} s" if budget_s else "none")
-        for name in ("buffer_size", "server_learning_rate", "averaging"):
+        for name in ("buffer_size", "server_learning_rate", "averaging", "memory"):
             label = name.capitalize().replace("_", " ")
             log(INFO, "\t│\t├── %s: %s", label, auto(getattr(self, name)))
         log(INFO, "\t│\t└── %s", self.weighting)
