@@ -20,7 +20,8 @@ class UpdateMemory(Stateful):
     of CA2FL (Wang et al., ICLR 2024); MIFA (Gu et al., arXiv:2106.04159) takes the second term
     alone.
 
-    Updates that are kept count from the next version on. Memory is one update per node.
+    Updates that are kept count from the next version on. They are kept as they came, 8 bytes per
+    parameter, until the next one of the node takes their place.
 
     Parameters
     ----------
@@ -40,9 +41,9 @@ class UpdateMemory(Stateful):
         if not 0 <= share <= 1:
             raise ValueError(f"share must be in [0, 1], got {share}")
         self._share, self._max_nodes = share, max_nodes if share else 0
-        #: Update, weight and version since which it counts.
-        self._updates: dict[int, tuple[Vector, float, int]] = {}
-        self._fresh: dict[int, tuple[Vector, float]] = {}
+        #: Update, weight, version it was made from, and version since which it counts.
+        self._updates: dict[int, tuple[Vector, float, int, int]] = {}
+        self._fresh: dict[int, tuple[Vector, float, int]] = {}
         self._sum: Vector = np.zeros(num_parameters)
 
     def __contains__(self, node_id: int) -> bool:
@@ -54,37 +55,49 @@ class UpdateMemory(Stateful):
             return delta
         return delta - self._share * self._updates[node_id][0]
 
-    def keep(self, node_id: int, delta: Vector, weight: float = 1.0) -> None:
-        """Remember an update, in place of the node's last one, from the next version on."""
-        num_known = len(self._updates) + sum(i not in self._updates for i in self._fresh)
-        if node_id in self._updates or node_id in self._fresh or num_known < self._max_nodes:
-            self._fresh[node_id] = delta, weight
+    def keep(self, node_id: int, delta: Vector, weight: float = 1.0, base_version: int = 0) -> None:
+        """Remember an update from the next version on, unless one from a later base is known."""
+        last = self._fresh.get(node_id) or self._updates.get(node_id)
+        if last is None:
+            num_known = len(self._updates) + sum(i not in self._updates for i in self._fresh)
+            is_kept = num_known < self._max_nodes
+        else:
+            is_kept = base_version >= last[2]
+        if is_kept:
+            self._fresh[node_id] = delta, weight, base_version
+
+    def discard(self) -> None:
+        """Forget what was kept for the next version."""
+        self._fresh = {}
 
     def calibrated(self, mean: Vector, num_nodes: int) -> Vector:
-        """Return the mean of a buffer plus m/N sum_j v_j h_j."""
-        return mean + self._share * self._sum / num_nodes if self._updates else mean
+        """Return the mean of a buffer plus m/N sum_j v_j h_j; who is remembered is in N."""
+        if not self._updates:
+            return mean
+        return mean + self._share * self._sum / max(num_nodes, len(self._updates))
 
     def advance(self, version: int, max_age: float = math.inf) -> None:
         """Begin a version: what was kept counts, what is older than `max_age` versions no more."""
-        for node_id, (delta, weight) in self._fresh.items():
+        for node_id, (delta, weight, base_version) in self._fresh.items():
             self._forget(node_id)
             # Not in place: a checkpoint that is being written may share the array.
             self._sum = self._sum + weight * delta
-            self._updates[node_id] = delta, weight, version
+            self._updates[node_id] = delta, weight, base_version, version
         self._fresh = {}
         for node_id in [i for i, (*_, since) in self._updates.items() if version - since > max_age]:
             self._forget(node_id)
 
     def renamed(self, old_id: int, new_id: int) -> None:
         """Take what is remembered of one id for that of another, whose own wins."""
+        if new_id in self._updates or new_id in self._fresh:
+            self._forget(old_id)
+            self._fresh.pop(old_id, None)
         if (last := self._updates.pop(old_id, None)) is not None:
-            if new_id in self._updates:
-                self._sum = self._sum - last[1] * last[0]
-            self._updates.setdefault(new_id, last)
+            self._updates[new_id] = last
         if (fresh := self._fresh.pop(old_id, None)) is not None:
-            self._fresh.setdefault(new_id, fresh)
+            self._fresh[new_id] = fresh
 
     def _forget(self, node_id: int) -> None:
         if node_id in self._updates:
-            delta, weight, _ = self._updates.pop(node_id)
+            delta, weight, *_ = self._updates.pop(node_id)
             self._sum = self._sum - weight * delta

@@ -235,6 +235,7 @@ class BufferedHooks(EvaluationHooks):
             self._model, self._live = model, live
         else:
             log(ERROR, "Version %d would not be finite: its updates are dropped", self.version + 1)
+            self.refused()
         self.version += 1
         self.advanced()
         self._exchange.forget_unused_models()

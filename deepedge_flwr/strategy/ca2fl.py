@@ -12,14 +12,14 @@ from flwr.common import log
 
 from ..core.clock import Clock
 from ..core.memory import UpdateMemory
-from ..core.state import Names
 from ..core.types import Update, Vector
 from ..layout import ModelLayout
 from .async_strategy import AsyncStrategy
 from .options import require_count, require_positive
+from .remembering import Remembering
 
 
-class CA2FL(AsyncStrategy):
+class CA2FL(Remembering, AsyncStrategy):
     """Calibrate K updates with the last known update of every node.
 
         v = h + 1/K sum_{i in buffer} (delta_i - h_i);  w += eta v
@@ -45,7 +45,6 @@ class CA2FL(AsyncStrategy):
     """
 
     keeps_private = False
-    STATE: Names = ("_memory",)
 
     def __init__(
         self, *, buffer_size: int = 10, server_learning_rate: float = 1.0, **options: Any
@@ -62,17 +61,9 @@ class CA2FL(AsyncStrategy):
         super()._begin(layout, arrays, clock, timeout_s)
         self._memory = UpdateMemory(layout.num_parameters)
 
-    def direction(self, update: Update) -> Vector:
-        """Return delta_i - h_i."""
-        return self._memory.news(update.node_id, update.delta)
-
     def weight(self, update: Update, staleness: int) -> float:
         """Return 1: the caches, not weights, stand for the nodes that are missing."""
         return 1.0
-
-    def renamed(self, old_id: int, new_id: int) -> None:
-        """Keep the device's cache, one for both ids."""
-        self._memory.renamed(old_id, new_id)
 
     def folded(self, update: Update, now_s: float) -> None:
         """Keep the update for the caches of the next version."""

@@ -22,12 +22,13 @@ from ..core.weighting import Weighting
 from ..layout import ModelLayout
 from .options import auto, require_count, require_positive
 from .patient import PatientStrategy
+from .remembering import Remembering
 
 #: For how many rounds of the fleet, N/K versions each, the last update of a node counts.
 _REMEMBERED_FOR = 6
 
 
-class DeepEdge(PatientStrategy):
+class DeepEdge(Remembering, PatientStrategy):
     """Train on devices of any speed without tuning, beside work that must not be disturbed.
 
     For node i with measured step time tau_i, overhead c_i and arrival rate 1/T_i, in a fleet of N
@@ -62,8 +63,10 @@ class DeepEdge(PatientStrategy):
         gamma 0 lets fast nodes dominate; 1 gives every node its share.
     memory, memory_bytes : float, int (default: 0.0, 2**30)
         m, how far the last update of a node that is not in the buffer still counts, see
-        `core.memory`, and what that may take of the server's memory. 0.3 is sooner on most
-        fleets, by a fifth, and later where few nodes, far slower, alone have some of the data.
+        `core.memory`, and what these updates may take of the server's memory and of every
+        checkpoint, 8 bytes per parameter and node; who comes when it is full is not remembered.
+        0.3 is sooner on most fleets, by a fifth, and later where few nodes, far slower, alone
+        have some of the data.
     norm_bound : float | None (default: 1.2)
         Longest g in mean lengths of g; None for no bound.
     adaptive : bool (default: True)
@@ -88,7 +91,7 @@ class DeepEdge(PatientStrategy):
     """
 
     without_telemetry = "gets no step allocation and no latency gate"
-    STATE: Names = ("_agreement", "_memory", "_bounded", "_average")
+    STATE: Names = ("_agreement", "_bounded", "_average")
 
     def __init__(
         self,
@@ -161,6 +164,9 @@ class DeepEdge(PatientStrategy):
         super()._begin(layout, arrays, clock, timeout_s)
         self._agreement, self._bounded = Agreement(), NormBound(self.norm_bound)
         max_nodes = self.memory_bytes // (8 * layout.num_parameters)
+        if self.memory and not max_nodes:
+            raise ValueError(f"memory_bytes must hold an update of the model, 8 x "
+                             f"{layout.num_parameters} bytes, got {self.memory_bytes}")  # fmt: skip
         self._memory = UpdateMemory(layout.num_parameters, self.memory, max_nodes)
         self._average = self._model
 
@@ -177,7 +183,8 @@ class DeepEdge(PatientStrategy):
 
     def weight(self, update: Update, staleness: int) -> float:
         """Return N p_i (1 + s)^-a (h_ref / h)^q r_i^-gamma, without r_i if it is remembered."""
-        heard = update.node_id in self._memory  # even when it does not answer
+        # The memory speaks for it when it does not answer, and r_i for the news made tails worse.
+        heard = update.node_id in self._memory
         rates = (0.0, 0.0) if heard else self._fleet.rates(update.node_id)
         return self._weigh(update, staleness, rates)
 
@@ -191,19 +198,11 @@ class DeepEdge(PatientStrategy):
             aligned=self._agreement.aligned,
         )
 
-    def direction(self, update: Update) -> Vector:
-        """Return delta_i, less what is remembered of the node."""
-        return self._memory.news(update.node_id, update.delta)
-
-    def renamed(self, old_id: int, new_id: int) -> None:
-        """Keep the device's profile, and what is remembered of it."""
-        super().renamed(old_id, new_id)
-        self._memory.renamed(old_id, new_id)
-
     def folded(self, update: Update, now_s: float) -> None:
         """Remember the update."""
         super().folded(update, now_s)
-        self._memory.keep(update.node_id, update.delta, self._weigh(update, 0, (0.0, 0.0)))
+        weight = self._weigh(update, 0, (0.0, 0.0))
+        self._memory.keep(update.node_id, update.delta, weight, update.base_version)
 
     def drained(self, buffer: UpdateBuffer) -> Vector:
         """Return g, and take note of how much its updates agree."""

@@ -83,7 +83,11 @@ class ResumableHooks(BufferedHooks):
             record()
         if state is None:
             return False
-        self.restore(state["run"])
+        try:
+            self.restore(state["run"])
+        except KeyError as error:
+            raise ValueError(f"{folder.path} is of another version of deepedge_flwr, which kept no "
+                             f"{error}: give another checkpoint_dir") from error  # fmt: skip
         self._saved_version = self.version
         log(INFO, "Going on from version %d, as found in %s", self.version, folder.path)
         return self._restore_world(grid, state)

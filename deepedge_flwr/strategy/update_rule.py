@@ -100,6 +100,9 @@ class UpdateRule(Stateful, Strategy):
         """Return what a due buffer amounts to, and empty it: its mean, unless it is to be a sum."""
         return buffer.take_mean()
 
+    def refused(self) -> None:
+        """Take note that the version is to be the same model: the buffer's would not be finite."""
+
     def advanced(self) -> None:
         """Take note of a new version of the model."""
 

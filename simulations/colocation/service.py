@@ -165,8 +165,8 @@ def main() -> None:
     gc.disable()
     work: Work | RemoteWork = RemoteWork(load) if load.over_http else Work(load)
     push = Pusher(sys.argv[2:])
-    say("ready")
     try:
+        say("ready")
         for line in sys.stdin:
             command, *rest = line.split()
             if command == "end":

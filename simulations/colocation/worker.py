@@ -92,12 +92,13 @@ def in_own_session(measure: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -
     What a training does to the autogroup of the session that it shares with its services stays,
     and must not be there for the next measurement.
     """
+    others = set(active_children())
     with ProcessPoolExecutor(1, get_context("spawn"), initializer=os.setsid) as pool:
         try:
             return pool.submit(measure, *args, **kwargs).result()
         except BaseException:
             # Ctrl-C does not reach another session, and the measurement would be waited for. Its
             # workers end when nobody is left to tell them what to do.
-            for process in active_children():
+            for process in set(active_children()) - others:
                 process.terminate()
             raise

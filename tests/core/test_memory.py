@@ -33,6 +33,34 @@ def test_two_versions_by_hand() -> None:
     np.testing.assert_array_equal(memory.calibrated(ZERO, 4), 0.5 * (ONE + TWO) / 4)
 
 
+def test_who_has_left_is_still_one_of_the_nodes() -> None:
+    memory = UpdateMemory(2)
+    for node_id in (1, 2, 3):
+        memory.keep(node_id, ONE)
+    memory.advance(1)
+    np.testing.assert_array_equal(memory.calibrated(ZERO, 2), ONE)
+
+
+def test_an_update_from_an_older_base_does_not_replace_a_newer_one() -> None:
+    memory = UpdateMemory(2)
+    memory.keep(1, FOUR, base_version=5)
+    memory.keep(1, ONE, base_version=4)
+    memory.advance(1)
+    memory.keep(1, ONE, base_version=4)
+    memory.advance(2)
+    np.testing.assert_array_equal(memory.calibrated(ZERO, 1), FOUR)
+
+
+def test_what_is_discarded_never_counts() -> None:
+    memory = UpdateMemory(2)
+    memory.keep(1, ONE)
+    memory.advance(1)
+    memory.keep(1, FOUR)
+    memory.discard()
+    memory.advance(2)
+    np.testing.assert_array_equal(memory.calibrated(ZERO, 1), ONE)
+
+
 def test_what_is_too_old_is_forgotten() -> None:
     memory = UpdateMemory(2)
     memory.keep(1, ONE)
@@ -55,7 +83,7 @@ def test_when_it_is_full_only_those_it_knows_are_kept() -> None:
     memory.keep(1, FOUR)
     memory.advance(2)
     assert 3 not in memory
-    np.testing.assert_array_equal(memory.calibrated(ZERO, 1), ONE + FOUR)
+    np.testing.assert_array_equal(memory.calibrated(ZERO, 2), (ONE + FOUR) / 2)
 
 
 def test_a_share_of_nothing_keeps_nothing() -> None:
@@ -91,7 +119,9 @@ def test_what_is_known_of_the_new_id_wins() -> None:
     memory.keep(1, ONE)
     memory.keep(7, FOUR)
     memory.advance(1)
+    memory.keep(1, TWO)
     memory.renamed(1, 7)
+    memory.advance(2)
     np.testing.assert_array_equal(memory.calibrated(ZERO, 1), FOUR)
 
 
@@ -121,7 +151,8 @@ def test_its_sum_is_that_of_what_it_remembers(actions: list[tuple[Any, ...]]) ->
             state = unpack(b"".join(bytes(part) for part in pack(memory.state())))
             memory = UpdateMemory(2, max_nodes=4)
             memory.restore(state)
-        kept = memory.state()["_updates"].values()
-        assert len(kept) <= 4
-        expected = sum((weight * delta for delta, weight, _ in kept), ZERO)
-        np.testing.assert_array_equal(memory.calibrated(ZERO, 1), expected)
+        state = memory.state()
+        kept = state["_updates"].values()
+        assert len(state["_updates"].keys() | state["_fresh"].keys()) <= 4
+        expected = sum((weight * delta for delta, weight, *_ in kept), ZERO)
+        np.testing.assert_array_equal(state["_sum"], expected)

@@ -123,6 +123,31 @@ def test_who_has_not_answered_for_long_is_forgotten(num_rounds: int, is_known: b
     assert (3 in strategy._memory) == is_known
 
 
+def test_a_memory_too_small_for_one_update_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"memory_bytes must hold an update .* 8 x 1 bytes, got 7"):
+        calibrated(DeepEdge(**AS_CA2FL, memory_bytes=7), 1, 1.0, 1.0, 2.5)
+
+
+def test_an_update_that_breaks_the_model_is_not_remembered(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Node 2 sends a huge update once: the version is dropped, and the next ones are finite."""
+    sent = itertools.count()
+
+    def once(message: Message, content: Any) -> Message:
+        if message.metadata.dst_node_id == 2 and next(sent) == 1:
+            content["arrays"]["w"] = Array(np.array([1e300]))
+        return Message(content, reply_to=message)
+
+    app = follow_target([1.0] * 3, reply=once)
+    grid = virtual_grid(app, fleet(1.0, 1.0, 1.0), follows_plans=False)
+    options = AS_CA2FL | {"server_learning_rate": 1e10}
+    strategy = DeepEdge(**options, update_norm_bound=None)
+    strategy.start(grid, arrays([0.0]), num_rounds=5)
+    assert caplog.text.count("would not be finite") == 1
+    assert np.all(np.abs(strategy._memory.state()["_sum"]) < 1e100)
+
+
 def test_memory_is_bounded() -> None:
     strategy = DeepEdge(**AS_CA2FL, memory_bytes=2 * 8)
     calibrated(strategy, 8, 1.0, 1.0, 2.5)

@@ -11,6 +11,7 @@ from flwr.app import Array, ArrayRecord
 import deepedge_flwr
 from deepedge_flwr import DeepEdge, FedBuff, FedCompass, FedNova
 from deepedge_flwr.core.checkpoint import CheckpointFolder
+from deepedge_flwr.core.state import pack
 from deepedge_flwr.records import DISPATCH_INDEX, get_config
 from deepedge_flwr.simulation import (
     NO_FAULTS,
@@ -140,6 +141,17 @@ def test_a_checkpoint_of_another_fleet_is_refused(
     other = VirtualGrid(InProcessGrid(app, len(spread)), fleet(*spread), num_steps=1, faults=plan)
     with pytest.raises(ValueError, match="the checkpoint is of a run on another fleet: it took"):
         FedBuff(buffer_size=4, checkpoint_dir=tmp_path).start(other, arrays([0.0]), num_rounds=4)
+
+
+def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path) -> None:
+    FedBuff(buffer_size=2, checkpoint_dir=tmp_path).start(grid(), arrays([0.0]), num_rounds=3)
+    folder = CheckpointFolder(tmp_path)
+    state = folder.read()
+    assert state is not None
+    del state["run"]["_last_update_s"]
+    folder.write(pack(state))
+    with pytest.raises(ValueError, match=r"another version .* kept no '_last_update_s': give"):
+        FedBuff(buffer_size=2, checkpoint_dir=tmp_path).start(grid(), arrays([0.0]), num_rounds=6)
 
 
 def test_the_time_of_a_run_is_counted_on_the_clock_it_has_now(tmp_path: Path) -> None:

@@ -8,14 +8,17 @@ from math import hypot
 import psutil
 import pytest
 
+from deepedge_flwr.core.clock import WallClock
 from simulations.colocation.worker import in_own_session
+from simulations.deployment.processes import kill_family
 
 SLEEPING = (
-    "import signal, sys, time\n"
+    "import sys\n"
+    "from subprocess import call\n"
     "from simulations.colocation.worker import in_own_session\n"
     "if __name__ == '__main__':\n"
     "    try:\n"
-    "        in_own_session(time.sleep, 600)\n"
+    "        in_own_session(call, ['sleep', '600'])\n"
     "    except KeyboardInterrupt:\n"
     "        sys.exit(130)\n"
 )
@@ -29,12 +32,21 @@ def test_a_result_and_an_error_come_back() -> None:
 
 def test_an_interruption_ends_what_is_measured() -> None:
     asked = subprocess.Popen([sys.executable, "-c", SLEEPING])
-    process, measuring = psutil.Process(asked.pid), list[psutil.Process]()
-    while not measuring and asked.poll() is None:
-        measuring = [c for c in process.children() if "spawn_main" in " ".join(c.cmdline())]
-    asked.send_signal(signal.SIGINT)
-    assert asked.wait(60) == 130
-    assert not psutil.wait_procs(measuring, timeout=10)[1]
+    process, family, clock = psutil.Process(asked.pid), list[psutil.Process](), WallClock()
+    until_s = clock.now_s() + 60
+    try:
+        while not any(child.name() == "sleep" for child in family):
+            assert clock.now_s() < until_s and asked.poll() is None
+            clock.sleep(0.1)
+            family = process.children(recursive=True)
+        measuring = [child for child in family if child.name() != "sleep"]
+        asked.send_signal(signal.SIGINT)
+        assert asked.wait(60) == 130
+        assert not psutil.wait_procs(measuring, timeout=10)[1]
+    finally:
+        for child in [process, *family]:
+            kill_family(child.pid)
+        asked.wait()
 
 
 def test_a_worker_that_nobody_listens_to_ends_without_a_word() -> None:
