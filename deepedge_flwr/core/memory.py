@@ -47,6 +47,7 @@ class UpdateMemory(Stateful):
         self._sum: Vector = np.zeros(num_parameters)
 
     def __contains__(self, node_id: int) -> bool:
+        """Return whether an update of a node counts."""
         return node_id in self._updates
 
     def news(self, node_id: int, delta: Vector) -> Vector:
