@@ -22,11 +22,25 @@ def wait_for_version(path: Path, version: int, timeout_s: float) -> None:
     TimeoutError
         If it takes longer.
     """
+    wait_for_row(path, "version", timeout_s, version=version)
+
+
+def wait_for_row(path: Path, kind: str, timeout_s: float, *, version: int = 0) -> None:
+    """Wait until a row of a kind was written, of a version or a later one if it has one.
+
+    Raises
+    ------
+    TimeoutError
+        If it takes longer.
+    """
     clock = WallClock()
     until_s = clock.now_s() + timeout_s
-    while not any(r["kind"] == "version" and r["version"] >= version for r in read_rows(path)):
+    while not any(
+        row["kind"] == kind and row.get("version", version) >= version for row in read_rows(path)
+    ):
         if clock.now_s() > until_s:
-            raise TimeoutError(f"no version {version} in {path} after {timeout_s:.0f} s")
+            wanted = f"{kind} {version}" if version else kind
+            raise TimeoutError(f"no {wanted} in {path} after {timeout_s:.0f} s")
         clock.sleep(0.2)
 
 

@@ -14,7 +14,7 @@ from deepedge_flwr.core.checkpoint import CheckpointFolder
 from deepedge_flwr.core.clock import WallClock
 from simulations.deployment.certificates import Certificates, make_certificates
 from simulations.deployment.fleet import LocalDeployment, NodeSetup
-from simulations.deployment.metrics import read_rows, wait_for_version
+from simulations.deployment.metrics import read_rows, wait_for_row, wait_for_version
 from simulations.deployment.processes import DeploymentError
 
 PATIENCE_S = 240.0
@@ -59,6 +59,8 @@ def test_a_run_is_stopped_by_a_signal_and_goes_on(
     config = {"min-nodes": 3, "outstanding": 2, "metrics-file": str(metrics),
               "checkpoint-dir": str(state), "checkpoint-every": 1000}  # fmt: skip
     first = deployment.run({**config, "num-server-rounds": 1000})
+    # Two of three nodes are asked at a time: nothing says when the turn is the third one's.
+    wait_for_row(metrics, "event", PATIENCE_S)
     wait_for_version(metrics, 2, PATIENCE_S)
     app = deployment.server_app()
     assert app is not None
@@ -81,7 +83,7 @@ def test_a_run_is_stopped_by_a_signal_and_goes_on(
     assert steps and all(row["paused-s"] > 0 for row in steps)
     # Its mistake is an event of the third node, named in the log of the server, and no more.
     assert {row["event"] for row in rows_of(metrics, "event")} == {"failed"}
-    log = deployment.flwr("log", str(second), "trial", "--show")
+    log = deployment.flwr("log", str(first), "trial", "--show")
     assert "node config train-window must be ranges of the day like 22:00-06:00" in log
 
 

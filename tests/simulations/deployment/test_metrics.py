@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from simulations.deployment.metrics import read_rows, updates_per_minute, wait_for_version
+from simulations.deployment.metrics import (
+    read_rows,
+    updates_per_minute,
+    wait_for_row,
+    wait_for_version,
+)
 
 
 def test_a_file_that_is_not_there_yet_has_no_rows(tmp_path: Path) -> None:
@@ -18,6 +23,14 @@ def test_waiting_for_a_version(tmp_path: Path) -> None:
     wait_for_version(path, 3, 0.0)
     with pytest.raises(TimeoutError, match="no version 4"):
         wait_for_version(path, 4, 0.0)
+
+
+def test_waiting_for_a_row_that_has_no_version(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(json.dumps({"kind": "event", "time_s": 1.0, "event": "failed"}) + "\n")
+    wait_for_row(path, "event", 0.0)
+    with pytest.raises(TimeoutError, match="no update in"):
+        wait_for_row(path, "update", 0.0)
 
 
 def test_updates_per_minute_are_counted_from_the_first_new_model() -> None:
