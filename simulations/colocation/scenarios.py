@@ -163,12 +163,18 @@ def conditions_of(
     return conditions
 
 
-def measure_scenario(scenario: Scenario, rounds: int, block_s: float) -> Measured:
-    """Measure all conditions of a scenario, interleaved, in a session of its own."""
-    return in_own_session(_measure, scenario, rounds, block_s)
+def measure_scenario(
+    scenario: Scenario, rounds: int, block_s: float, more_rounds: int = 0
+) -> Measured:
+    """Measure all conditions of a scenario, interleaved, in a session of its own.
+
+    After that follow `more_rounds` of no training and protected training: what they differ by is
+    the smallest of the differences.
+    """
+    return in_own_session(_measure, scenario, rounds, block_s, more_rounds)
 
 
-def _measure(scenario: Scenario, rounds: int, block_s: float) -> Measured:
+def _measure(scenario: Scenario, rounds: int, block_s: float, more_rounds: int) -> Measured:
     with tempfile.TemporaryDirectory() as folder:
         sockets = {name: str(Path(folder) / name[:4]) for name in ("protected", "gate alone")}
         with Bench(scenario.loads, tuple(sockets.values())) as bench:
@@ -177,9 +183,9 @@ def _measure(scenario: Scenario, rounds: int, block_s: float) -> Measured:
             for name, condition in conditions.items():
                 bench.add(name, condition)
             alone, blocks = [], {name: list[Block]() for name in ("off", *conditions)}
-            for _ in range(rounds):
+            for names in [list(blocks)] * rounds + [["off", "protected"]] * more_rounds:
                 alone.append(bench.alone("uncontrolled", _ALONE_S))
-                for name, block in bench.interleaved(list(blocks), 1, block_s):
+                for name, block in bench.interleaved(names, 1, block_s):
                     blocks[name].append(block)
     cores = os.cpu_count() or 1
     return Measured(
