@@ -137,11 +137,12 @@ class NormBound(Stateful):
 
     g <- g min(1, bound m / |g|), where m is a running mean of |g| in which no step counts for
     more than twice the mean so far: after the first, an absurd step cannot move the bound by much.
+    A step that was turned by what is remembered is also kept from being longer than it was before.
 
     Parameters
     ----------
     bound : float | None (default: 1.2)
-        Longest step in mean steps, >= 1; None for no bound.
+        Longest step in mean steps, >= 1; None for no bounds.
     memory : float (default: 0.95)
         Weight of the past in the mean.
     """
@@ -154,11 +155,23 @@ class NormBound(Stateful):
         self._bound, self._memory = bound, memory
         self._mean: float | None = None
 
-    def __call__(self, step: Vector) -> Vector:
-        """Return the step, shortened if it is too long; one that is not finite as it is."""
+    def __call__(self, step: Vector, before: Vector | None = None) -> Vector:
+        """Return the step, shortened if it is too long; one that is not finite as it is.
+
+        Parameters
+        ----------
+        step : Vector
+            The step.
+        before : Vector | None (default: None)
+            The step before it was turned, which bounds it, too.
+        """
         norm = float(np.sqrt(_square(step)))
         if self._bound is None or not 0 < norm < np.inf:
             return step
+        if before is not None and (longest := float(np.sqrt(_square(before)))) < norm:
+            step, norm = step * (longest / norm), longest
+            if norm == 0:
+                return step
         mean = norm if self._mean is None else self._mean
         self._mean = self._memory * mean + (1 - self._memory) * min(norm, 2 * mean)
         return step * min(1.0, self._bound * self._mean / norm)

@@ -14,7 +14,8 @@ class Weighting:
         N p_i (1 + s)^-a (h_ref / h)^q r_i^-gamma',  gamma' = gamma (1 - aligned / 2)
 
     Nodes whose updates point the same way have alike data: then it matters less who is heard more
-    often, and correcting for it costs variance.
+    often, and correcting for it costs variance. Correcting what a memory says instead costs none,
+    see `split`.
 
     Attributes
     ----------
@@ -71,8 +72,35 @@ class Weighting:
         """
         weight = relative_share * polynomial(staleness, self.staleness_exponent)
         if rates[0] > 0:
-            gamma = self.participation_exponent * (1 - aligned / 2)
-            weight *= participation_weight(*rates, gamma, self.rate_bound)
+            weight *= participation_weight(*rates, self._gamma(aligned), self.rate_bound)
         if num_steps is not None:
             weight *= step_weight(num_steps, reference_steps, self.step_exponent)
         return weight
+
+    def split(
+        self, share: float, rates: tuple[float, float], aligned: float = 0.0
+    ) -> tuple[float, float]:
+        """Return the weights u of a node's news, and v of what is remembered of it.
+
+            u (1 - m) r_i + m v = r_i^(1 - gamma'),  u = min(1, r_i^-gamma' / (1 - m)),  v >= 0
+
+        While a node's updates do not change, its news are 1 - m of them, r_i times in a round of
+        the fleet, and m of them count all the time: together they weigh what r_i^-gamma' makes of
+        r_i updates. What a slow node says too seldom its memory says for it, without the variance
+        of a rare update that weighs much.
+
+        Parameters
+        ----------
+        share : float
+            m of `core.memory`.
+        rates, aligned : tuple[float, float], float
+            As in `weigh`.
+        """
+        if not (share > 0 and rates[0] > 0):
+            return 1.0, 1.0
+        rate = min(self.rate_bound, max(1 / self.rate_bound, rates[0] / rates[1]))
+        due, said = rate ** (1 - self._gamma(aligned)), (1 - share) * rate
+        return (1.0, (due - said) / share) if due > said else (due / said, 0.0)
+
+    def _gamma(self, aligned: float) -> float:
+        return self.participation_exponent * (1 - aligned / 2)

@@ -43,8 +43,9 @@ class DeepEdge(Remembering, PatientStrategy):
     are alike: eta falls, gamma too, to a half, and slow nodes may work longer. Where they undo
     each other, jobs get shorter, to a half of h_max.
 
-    With a memory m > 0, delta_i is what is new in the update, and g also has m times the mean of
-    the nodes' last updates (`core.memory`). Who is remembered is not corrected for by r_i.
+    With a memory m > 0, delta_i is what is new in the update, and g also has m times the weighted
+    mean of the nodes' last updates (`core.memory`), which turns g and does not make it longer. The
+    weights of what is remembered then correct for r_i, not those of the news (`core.weighting`).
 
     Parameters
     ----------
@@ -61,14 +62,12 @@ class DeepEdge(Remembering, PatientStrategy):
     staleness_exponent, step_exponent, participation_exponent, rate_bound : float
         a, q, gamma (default: 0.5, 0.5, 1.0) and the bound on r_i (4.0), see `core.weighting`.
         gamma 0 lets fast nodes dominate; 1 gives every node its share.
-    memory, memory_bytes : float, int (default: 0.0, 2**30)
-        m, how far the last update of a node that is not in the buffer still counts, see
-        `core.memory`, and what these updates may take of the server's memory and of every
-        checkpoint, 8 bytes per parameter and node; who comes when it is full is not remembered.
-        0.3 is sooner on most fleets, by a fifth, and later where few nodes, far slower, alone
-        have some of the data.
+    memory, memory_bytes : float | None, int (default: None, 2**28)
+        m of `core.memory`; None for 0.5, or 0 with `privacy` or another `combine` than the mean.
+        And what the nodes' last updates may take of the server's memory and of every checkpoint, 8
+        bytes per parameter and node: who comes when it is full is not remembered.
     norm_bound : float | None (default: 1.2)
-        Longest g in mean lengths of g; None for no bound.
+        Longest g in mean lengths of g; None for no bounds, not even by its news.
     adaptive : bool (default: True)
         Whether to follow the agreement of the updates.
     max_steps, steps_per_overhead, min_max_steps, max_max_steps : (default: None, 0.2, 6, 30)
@@ -105,8 +104,8 @@ class DeepEdge(Remembering, PatientStrategy):
         step_exponent: float = 0.5,
         participation_exponent: float = 1.0,
         rate_bound: float = 4.0,
-        memory: float = 0.0,
-        memory_bytes: int = 2**30,
+        memory: float | None = None,
+        memory_bytes: int = 2**28,
         norm_bound: float | None = 1.2,
         adaptive: bool = True,
         max_steps: int | None = None,
@@ -129,9 +128,11 @@ class DeepEdge(Remembering, PatientStrategy):
         )
         if averaging is not None and not 0 <= averaging < 1:
             raise ValueError(f"averaging must be in [0, 1) or None, got {averaging}")
+        can_remember = self.privacy is None and self.combine == "mean"
+        memory = (0.5 if can_remember else 0.0) if memory is None else memory
         if not 0 <= memory <= 1:
-            raise ValueError(f"memory must be in [0, 1], got {memory}")
-        if memory and (self.privacy is not None or self.combine != "mean"):
+            raise ValueError(f"memory must be in [0, 1] or None, got {memory}")
+        if memory and not can_remember:
             raise ValueError("memory > 0 keeps the updates of nodes as they came: it goes with "
                              "privacy=None and combine='mean' only")  # fmt: skip
         require_count(memory_bytes=memory_bytes)
@@ -164,9 +165,8 @@ class DeepEdge(Remembering, PatientStrategy):
         super()._begin(layout, arrays, clock, timeout_s)
         self._agreement, self._bounded = Agreement(), NormBound(self.norm_bound)
         max_nodes = self.memory_bytes // (8 * layout.num_parameters)
-        if self.memory and not max_nodes:
-            raise ValueError(f"memory_bytes must hold an update of the model, 8 x "
-                             f"{layout.num_parameters} bytes, got {self.memory_bytes}")  # fmt: skip
+        if self.memory:
+            log(INFO, "memory_bytes: holds the last updates of %d nodes", max_nodes)
         self._memory = UpdateMemory(layout.num_parameters, self.memory, max_nodes)
         self._average = self._model
 
@@ -182,11 +182,14 @@ class DeepEdge(Remembering, PatientStrategy):
         )
 
     def weight(self, update: Update, staleness: int) -> float:
-        """Return N p_i (1 + s)^-a (h_ref / h)^q r_i^-gamma, without r_i if it is remembered."""
-        # The memory speaks for it when it does not answer, and r_i for the news made tails worse.
-        heard = update.node_id in self._memory
-        rates = (0.0, 0.0) if heard else self._fleet.rates(update.node_id)
-        return self._weigh(update, staleness, rates)
+        """Return N p_i (1 + s)^-a (h_ref / h)^q r_i^-gamma, or with u for r_i if remembered."""
+        if update.node_id not in self._memory:
+            return self._weigh(update, staleness, self._fleet.rates(update.node_id))
+        return self._weigh(update, staleness, (0, 0)) * self._split(update)[0]
+
+    def _split(self, update: Update) -> tuple[float, float]:
+        rates = self._fleet.rates(update.node_id)
+        return self.weighting.split(self.memory, rates, self._agreement.aligned)
 
     def _weigh(self, update: Update, staleness: int, rates: tuple[float, float]) -> float:
         return self.weighting.weigh(
@@ -201,14 +204,15 @@ class DeepEdge(Remembering, PatientStrategy):
     def folded(self, update: Update, now_s: float) -> None:
         """Remember the update."""
         super().folded(update, now_s)
-        weight = self._weigh(update, 0, (0.0, 0.0))
+        weight = self._weigh(update, 0, (0, 0)) * self._split(update)[1]
         self._memory.keep(update.node_id, update.delta, weight, update.base_version)
 
     def drained(self, buffer: UpdateBuffer) -> Vector:
         """Return g, and take note of how much its updates agree."""
         if self.adaptive and self.privacy is None:  # it looks at updates without noise
             self._agreement.observe(len(buffer), *buffer.squares())
-        return self._bounded(self._memory.calibrated(buffer.take_mean(), self._num_nodes))
+        news = buffer.take_mean()
+        return self._bounded(self._memory.calibrated(news, self._num_nodes), news)
 
     def step(self, model: Vector, mean: Vector) -> Vector:
         """Return w + eta g."""

@@ -173,6 +173,17 @@ def test_a_step_is_a_fifth_longer_than_the_mean_at_most() -> None:
     assert bounded(np.array([3.0])) == pytest.approx([1.2 * 1.05])
 
 
+def test_a_turned_step_is_not_longer_than_it_was() -> None:
+    """And that is the length that is learned: the mean is 5, then 7.5."""
+    bounded = NormBound(bound=1.0, memory=0.5)
+    before = np.array([0.0, 5.0])
+    np.testing.assert_allclose(bounded(np.array([30.0, 40.0]), before), [3.0, 4.0])
+    np.testing.assert_allclose(bounded(np.array([60.0, 80.0])), [4.5, 6.0])
+    assert bounded(np.array([1.0, 0.0]), before).tolist() == [1.0, 0.0]
+    assert bounded(np.array([1.0, 0.0]), np.zeros(2)).tolist() == [0.0, 0.0]
+    assert NormBound(None)(np.array([30.0, 40.0]), before).tolist() == [30.0, 40.0]
+
+
 @pytest.mark.parametrize("step", [[0.0, 0.0], [np.inf, 1.0], [1.0, np.nan], [1e200, 1.0]])
 def test_what_has_no_length_is_left_alone_and_not_learned_from(step: list[float]) -> None:
     bounded = NormBound(bound=1.0, memory=0.5)

@@ -47,6 +47,41 @@ def test_exponents_of_zero_switch_the_factors_off() -> None:
 
 
 @pytest.mark.parametrize(
+    ("rate", "aligned", "news", "remembered"),
+    [
+        (1.0, 0.0, 1.0, 1.0),
+        (0.5, 0.0, 1.0, 1.5),  # (1 - 0.5 * 0.5) / 0.5
+        (0.25, 0.0, 1.0, 1.75),
+        (0.01, 0.0, 1.0, 1.75),  # clipped to 1/4
+        (2.0, 0.0, 1.0, 0.0),
+        (4.0, 0.0, 0.5, 0.0),  # its news alone say too much: 1 / (4 * 0.5)
+        (0.25, 1.0, 1.0, 0.75),  # (0.25^0.5 - 0.5 * 0.25) / 0.5
+    ],
+)
+def test_a_memory_says_what_a_node_says_too_seldom(
+    rate: float, aligned: float, news: float, remembered: float
+) -> None:
+    weights = Weighting().split(0.5, (3 * rate, 3.0), aligned)
+    assert weights == pytest.approx((news, remembered))
+
+
+def test_a_memory_that_tells_all_or_knows_no_rate_has_nothing_to_correct() -> None:
+    assert Weighting().split(1.0, (0.5, 1.0)) == (1.0, 1.0)
+    assert Weighting().split(0.5, (0.0, 1.0)) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("rate", [0.25, 0.9, 1.1, 3.9])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_what_a_node_weighs_in_all_is_as_without_a_memory(
+    exponent: float, rate: float, share: float
+) -> None:
+    news, remembered = Weighting(participation_exponent=exponent).split(share, (rate, 1.0))
+    total = news * (1 - share) * rate + share * remembered
+    assert total == pytest.approx(rate ** (1 - exponent))
+
+
+@pytest.mark.parametrize(
     ("options", "text"),
     [
         ({"staleness_exponent": -1}, "staleness_exponent must be >= 0 and finite, got -1"),

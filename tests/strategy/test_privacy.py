@@ -46,9 +46,9 @@ def test_without_noise_and_clip_a_run_is_as_ever(name: str) -> None:
     assert vector(private.arrays) == vector(plain.arrays)
 
 
-def test_without_noise_and_clip_deepedge_is_the_one_that_does_not_adapt() -> None:
+def test_without_noise_and_clip_deepedge_is_the_one_that_neither_adapts_nor_remembers() -> None:
     private, _ = run(DeepEdge(privacy=QUIET))
-    plain, _ = run(DeepEdge(adaptive=False))
+    plain, _ = run(DeepEdge(adaptive=False, memory=0))
     assert vector(private.arrays) == vector(plain.arrays)
 
 
