@@ -50,6 +50,11 @@ class UpdateMemory(Stateful):
         """Return whether an update of a node counts."""
         return node_id in self._updates
 
+    def has_room(self, node_id: int) -> bool:
+        """Return whether an update of a node is remembered, or would be."""
+        known = self._updates.keys() | self._fresh.keys()
+        return node_id in known or len(known) < self._max_nodes
+
     def news(self, node_id: int, delta: Vector) -> Vector:
         """Return delta - m h of a node."""
         if node_id not in self._updates:
@@ -59,12 +64,7 @@ class UpdateMemory(Stateful):
     def keep(self, node_id: int, delta: Vector, weight: float = 1.0, base_version: int = 0) -> None:
         """Remember an update from the next version on, unless one from a later base is known."""
         last = self._fresh.get(node_id) or self._updates.get(node_id)
-        if last is None:
-            num_known = len(self._updates) + sum(i not in self._updates for i in self._fresh)
-            is_kept = num_known < self._max_nodes
-        else:
-            is_kept = base_version >= last[2]
-        if is_kept:
+        if self.has_room(node_id) if last is None else base_version >= last[2]:
             self._fresh[node_id] = delta, weight, base_version
 
     def discard(self) -> None:

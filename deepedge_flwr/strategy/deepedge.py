@@ -22,10 +22,12 @@ from ..core.weighting import Weighting
 from ..layout import ModelLayout
 from .options import auto, require_count, require_positive
 from .patient import PatientStrategy
-from .remembering import Remembering
+from .remembering import Remembering, share_of
 
 #: For how many rounds of the fleet, N/K versions each, the last update of a node counts.
 _REMEMBERED_FOR = 6
+#: Of what is remembered, in mean lengths: it counts many times, so no single one may rule.
+_LONGEST_REMEMBERED = 5.0
 
 
 class DeepEdge(Remembering, PatientStrategy):
@@ -90,7 +92,7 @@ class DeepEdge(Remembering, PatientStrategy):
     """
 
     without_telemetry = "gets no step allocation and no latency gate"
-    STATE: Names = ("_agreement", "_bounded", "_average")
+    STATE: Names = ("_agreement", "_bounded", "_believed", "_average")
 
     def __init__(
         self,
@@ -128,13 +130,6 @@ class DeepEdge(Remembering, PatientStrategy):
         )
         if averaging is not None and not 0 <= averaging < 1:
             raise ValueError(f"averaging must be in [0, 1) or None, got {averaging}")
-        can_remember = self.privacy is None and self.combine == "mean"
-        memory = (0.5 if can_remember else 0.0) if memory is None else memory
-        if not 0 <= memory <= 1:
-            raise ValueError(f"memory must be in [0, 1] or None, got {memory}")
-        if memory and not can_remember:
-            raise ValueError("memory > 0 keeps the updates of nodes as they came: it goes with "
-                             "privacy=None and combine='mean' only")  # fmt: skip
         require_count(memory_bytes=memory_bytes)
         NormBound(norm_bound)
         TrainPlan(num_steps=1, latency_quantile=latency_quantile)
@@ -147,7 +142,8 @@ class DeepEdge(Remembering, PatientStrategy):
             participation_exponent=participation_exponent,
             rate_bound=rate_bound,
         )
-        self.memory, self.memory_bytes = memory, memory_bytes
+        can_remember = self.privacy is None and self.combine == "mean"
+        self.memory, self.memory_bytes = share_of(memory, can_remember, norm_bound), memory_bytes
         self.norm_bound, self.adaptive, self.patience_cycles = norm_bound, adaptive, patience_cycles
         self.fleet_options = FleetOptions(
             first_steps=first_steps if max_steps is None else min(first_steps, max_steps),
@@ -164,6 +160,7 @@ class DeepEdge(Remembering, PatientStrategy):
     ) -> None:
         super()._begin(layout, arrays, clock, timeout_s)
         self._agreement, self._bounded = Agreement(), NormBound(self.norm_bound)
+        self._believed = NormBound(None if self.norm_bound is None else _LONGEST_REMEMBERED)
         max_nodes = self.memory_bytes // (8 * layout.num_parameters)
         if self.memory:
             log(INFO, "memory_bytes: holds the last updates of %d nodes", max_nodes)
@@ -182,30 +179,32 @@ class DeepEdge(Remembering, PatientStrategy):
         )
 
     def weight(self, update: Update, staleness: int) -> float:
-        """Return N p_i (1 + s)^-a (h_ref / h)^q r_i^-gamma, or with u for r_i if remembered."""
-        if update.node_id not in self._memory:
-            return self._weigh(update, staleness, self._fleet.rates(update.node_id))
-        return self._weigh(update, staleness, (0, 0)) * self._split(update)[0]
-
-    def _split(self, update: Update) -> tuple[float, float]:
-        rates = self._fleet.rates(update.node_id)
-        return self.weighting.split(self.memory, rates, self._agreement.aligned)
-
-    def _weigh(self, update: Update, staleness: int, rates: tuple[float, float]) -> float:
-        return self.weighting.weigh(
-            relative_share=self._fleet.relative_share(update.node_id),
-            staleness=staleness,
-            num_steps=update.num_steps,
-            reference_steps=self._fleet.reference_steps,
-            rates=rates,
-            aligned=self._agreement.aligned,
-        )
+        """Return N p_i (1 + s)^-a (h_ref / h)^q r_i^-gamma, with u for the last if remembered."""
+        return self._weights(update, staleness)[0]
 
     def folded(self, update: Update, now_s: float) -> None:
         """Remember the update."""
         super().folded(update, now_s)
-        weight = self._weigh(update, 0, (0, 0)) * self._split(update)[1]
-        self._memory.keep(update.node_id, update.delta, weight, update.base_version)
+        if not self._memory.has_room(update.node_id):
+            return
+        root = math.sqrt(update.num_steps or 1)  # as long as updates grow with their steps
+        delta = root * self._believed(update.delta / root)
+        self._memory.keep(update.node_id, delta, self._weights(update, 0)[1], update.base_version)
+
+    def _weights(self, update: Update, staleness: int) -> tuple[float, float]:
+        """Return the weights of an update, or of its news, and of what is remembered of it."""
+        rates, aligned = self._fleet.rates(update.node_id), self._agreement.aligned
+        remembers = self._memory.has_room(update.node_id)
+        weight = self.weighting.weigh(
+            relative_share=self._fleet.relative_share(update.node_id),
+            staleness=staleness,
+            num_steps=update.num_steps,
+            reference_steps=self._fleet.reference_steps,
+            rates=(0, 0) if remembers else rates,
+            aligned=aligned,
+        )
+        news, rest = self.weighting.split(self.memory, rates, aligned) if remembers else (1, 0)
+        return weight * news, weight * rest
 
     def drained(self, buffer: UpdateBuffer) -> Vector:
         """Return g, and take note of how much its updates agree."""

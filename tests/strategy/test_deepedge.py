@@ -333,7 +333,7 @@ def test_a_step_far_beyond_those_before_it_is_cut() -> None:
 
 def test_a_modless_app_runs_and_is_told_about_once(caplog: pytest.LogCaptureFixture) -> None:
     grid = virtual_grid(follow_target([1.0] * 4), fleet(1.0, 2.0, 4.0, 8.0), follows_plans=False)
-    result = DeepEdge().start(grid, arrays([0.0]), num_rounds=60)
+    result = DeepEdge().start(grid, arrays([0.0]), num_rounds=100)
     assert vector(result.arrays) == pytest.approx([1.0], abs=0.1)
     told = [r for r in caplog.records if "sent no telemetry" in r.getMessage()]
     assert len(told) == 1
