@@ -1,6 +1,7 @@
 """Aggregation: staleness-aware, step-normalised, participation-corrected, folded on arrival.
 
-One update costs one vector operation and is then dropped: memory is O(model), not O(replies).
+One update costs one vector operation and is then dropped by the buffer: it takes O(model), not
+O(replies). What `core.memory` remembers comes on top.
 """
 
 import numpy as np

@@ -23,7 +23,8 @@ class Agreement(Stateful):
 
     It is 1 if all updates are the same, 0 if they are orthogonal, and below 0 if they undo each
     other: nodes whose data differ pull the model to and fro. A node that is in a version twice
-    agrees with itself, which reads as more agreement than there is. The quantity is behind
+    agrees with itself, which reads as more agreement than there is. With a memory the u_i are
+    weighted news (`core.memory`). The quantity is behind
     gradient diversity (Yin et al., arXiv:1706.05699, sec. 3) and the server step of FedExP
     (Jhunjhunwala et al., arXiv:2301.09604, sec. 3), which grows where updates agree less.
 

@@ -15,7 +15,7 @@ class Weighting:
 
     Nodes whose updates point the same way have alike data: then it matters less who is heard more
     often, and correcting for it costs variance. Correcting what a memory says instead costs none,
-    see `split`.
+    see `split`, but that is older.
 
     Attributes
     ----------
@@ -85,9 +85,10 @@ class Weighting:
             u (1 - m) r_i + m v = r_i^(1 - gamma'),  u = min(1, r_i^-gamma' / (1 - m)),  v >= 0
 
         While a node's updates do not change, its news are 1 - m of them, r_i times in a round of
-        the fleet, and m of them count all the time: together they weigh what r_i^-gamma' makes of
-        r_i updates. What a slow node says too seldom its memory says for it, without the variance
-        of a rare update that weighs much.
+        the fleet, and m v of them count all the time: together they weigh what r_i^-gamma' makes
+        of r_i updates. What a slow node says too seldom its memory says for it, without the
+        variance of a rare update that weighs much. It holds for r_i within the bound, but for
+        staleness, which only news are discounted for, and as long as the node is remembered.
 
         Parameters
         ----------

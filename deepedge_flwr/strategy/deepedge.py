@@ -66,8 +66,9 @@ class DeepEdge(Remembering, PatientStrategy):
         gamma 0 lets fast nodes dominate; 1 gives every node its share.
     memory, memory_bytes : float | None, int (default: None, 2**28)
         m of `core.memory`; None for 0.5, or 0 with `privacy` or another `combine` than the mean.
-        And what the nodes' last updates may take of the server's memory and of every checkpoint, 8
-        bytes per parameter and node: who comes when it is full is not remembered.
+        And what the nodes' last updates may take of every checkpoint, 8 bytes per parameter and
+        node: who comes when it is full is not remembered. The server takes up to four times that
+        while checkpoints are written.
     norm_bound : float | None (default: 1.2)
         Longest g in mean lengths of g; None for no bounds, not even by its news.
     adaptive : bool (default: True)

@@ -18,7 +18,7 @@ from .options import require_count
 
 #: Options that a run may be taken up again with a different value of.
 _FREE = {"version", "checkpoint_dir", "checkpoint_every", "min_available_nodes", "outstanding",
-         "metrics_file", "prometheus_port",
+         "metrics_file", "prometheus_port", "memory_bytes",
          "fraction_evaluate", "evaluate_every", "train_metrics_aggr_fn",
          "evaluate_metrics_aggr_fn"}  # fmt: skip
 

@@ -79,6 +79,7 @@ def test_when_it_is_full_only_those_it_knows_are_kept() -> None:
         memory.keep(node_id, ONE)
     memory.advance(1)
     assert [node_id in memory for node_id in (1, 2, 3)] == [True, True, False]
+    assert [memory.has_room(node_id) for node_id in (1, 2, 3)] == [True, True, False]
     memory.keep(3, ONE)
     memory.keep(1, FOUR)
     memory.advance(2)

@@ -9,7 +9,7 @@ import pytest
 from flwr.app import Array, Context, Message
 from flwr.clientapp.typing import ClientAppCallable
 
-from deepedge_flwr import CA2FL, DeepEdge
+from deepedge_flwr import CA2FL, DeepEdge, Privacy
 from deepedge_flwr.core.fleet import FleetOptions
 from deepedge_flwr.core.types import Update
 from deepedge_flwr.core.weighting import Weighting
@@ -106,17 +106,55 @@ def test_with_nothing_but_its_memory_it_is_ca2fl() -> None:
         assert calibrated(ours, num_rounds, 1.0, 1.0, 2.5) == pytest.approx(expected, rel=1e-12)
 
 
-def test_the_news_of_who_is_remembered_are_not_corrected_for() -> None:
-    """What is remembered of it is."""
-
-    def weight(memory: float) -> float:
+def test_the_news_of_who_is_remembered_are_not_corrected_for_but_what_is_remembered() -> None:
+    def weights(memory: float) -> list[float]:
         strategy = DeepEdge(**AS_CA2FL | {"memory": memory})
         calibrated(strategy, 30, 1.0, 1.0, 2.5)
         update = Update(node_id=1, base=ZERO, delta=ZERO, num_examples=1, base_version=30)
-        return strategy.weight(update, staleness=0)
+        remembered = strategy._memory._updates.get(1)
+        return [strategy.weight(update, staleness=0), remembered[1] if remembered else 0.0]
 
-    assert weight(0.3) == 1.0
-    assert weight(0.0) == pytest.approx((1 + 1 + 0.4) / 3, rel=0.05)
+    rate = 3 / (1 + 1 + 0.4)
+    assert weights(0.0) == pytest.approx([1 / rate, 0.0], rel=0.05)
+    assert weights(0.5) == pytest.approx([1.0, (1 - 0.5 * rate) / 0.5], rel=0.05)
+    assert weights(0.1) == pytest.approx([1 / (0.9 * rate), 0.0], rel=0.05)
+
+
+def test_a_memory_does_not_make_a_step_longer() -> None:
+    """One node says 4, then 2: the news are 2 - 0.5 * 4 = 0, and 0.5 * 4 would come on top."""
+
+    def live(norm_bound: float | None) -> float:
+        grid = virtual_grid(follow_target([8.0]), fleet(1.0), follows_plans=False)
+        strategy = DeepEdge(
+            min_available_nodes=1, averaging=0, server_learning_rate=1.0, norm_bound=norm_bound
+        )
+        return vector(strategy.start(grid, arrays([0.0]), num_rounds=2).arrays)[0]
+
+    assert live(1.2) == 4.0
+    assert live(None) == 6.0
+
+
+def test_no_update_is_remembered_that_is_far_longer_than_others() -> None:
+    """The sixth is 90 times as long as the five before; lengths up to then are 1."""
+    replies = itertools.count()
+
+    def reply(message: Message, content: Any) -> Message:
+        length = 90.0 if next(replies) == 5 else 1.0
+        received = message.content["arrays"]["w"].numpy()
+        content["arrays"]["w"] = Array(received + length)
+        return Message(content, reply_to=message)
+
+    grid = virtual_grid(follow_target([1.0], reply=reply), fleet(1.0), follows_plans=False)
+    strategy = DeepEdge(min_available_nodes=1)
+    strategy.start(grid, arrays([0.0]), num_rounds=6)
+    # It counts as 2 in the mean: 0.95 + 0.05 * 2.
+    assert strategy._memory._updates[1][0] == pytest.approx([5 * 1.05])
+
+
+def test_there_is_a_memory_unless_updates_must_not_be_kept() -> None:
+    assert DeepEdge().memory == 0.5
+    assert DeepEdge(combine="consensus").memory == 0.0
+    assert DeepEdge(privacy=Privacy(clip_norm=1.0, noise_multiplier=1.0)).memory == 0.0
 
 
 @pytest.mark.parametrize(("num_rounds", "is_known"), [(20, 0), (21, 1), (30, 1), (31, 0)])
@@ -398,6 +436,7 @@ def test_the_budget_gates_training() -> None:
         ({"staleness_exponent": math.inf}, "staleness_exponent must be >= 0 and finite, got inf"),
         ({"rate_bound": 0.5}, "rate_bound must be >= 1"),
         ({"memory": 1.1}, r"memory must be in \[0, 1\] or None, got 1.1"),
+        ({"memory": 1}, "memory=1 leaves no news .* take less, or norm_bound=None"),
         ({"memory": 0.3, "combine": "consensus"}, "memory > 0 keeps .* combine='mean' only"),
         ({"memory_bytes": 0}, "memory_bytes must be an integer >= 1, got 0"),
         ({"max_steps": 0}, "max_steps must be an integer >= 1, got 0"),

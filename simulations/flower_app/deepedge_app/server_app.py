@@ -74,6 +74,8 @@ def build_strategy(run: Mapping[str, Any]) -> Strategy:
         buffer_size=_unless_zero(int(run["buffer-size"])),
         server_learning_rate=_unless_zero(float(run["server-learning-rate"])),
         max_steps=_unless_zero(int(run["max-steps"])),
+        memory=None if run["memory-bytes"] else 0.0,
+        memory_bytes=int(run["memory-bytes"]) or 1,
         outstanding=int(run["outstanding"]),
         combine=str(run["combine"]),
         trim=float(run["trim"]),
