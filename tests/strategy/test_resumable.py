@@ -174,6 +174,13 @@ def test_how_it_is_evaluated_and_written_may_change(tmp_path: Path) -> None:
     assert other.version == 2
 
 
+def test_what_the_memory_may_take_may_change(tmp_path: Path) -> None:
+    DeepEdge(checkpoint_dir=tmp_path).start(grid(), arrays([0.0]), num_rounds=1)
+    less = DeepEdge(checkpoint_dir=tmp_path, memory_bytes=8)
+    less.start(grid(), arrays([0.0]), num_rounds=2)
+    assert less.version == 2
+
+
 def test_where_messages_are_lost_the_same_work_is_sent_again_without_blame(tmp_path: Path) -> None:
     """Six seconds in, all nodes are at work; the second server asks for the same jobs."""
     before = Live(horizon_s=6.5)

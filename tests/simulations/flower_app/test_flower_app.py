@@ -121,6 +121,10 @@ def test_its_options_reach_the_strategy() -> None:
     plain = server_app.build_strategy(run_config())
     assert isinstance(plain, DeepEdge)
     assert (plain.latency_budget_s, plain.buffer_size, plain.checkpoint_dir) == (None, None, None)
+    assert (plain.memory, plain.memory_bytes) == (DeepEdge().memory, DeepEdge().memory_bytes)
+    forgetful = server_app.build_strategy(run_config() | {"memory-bytes": 0})
+    assert isinstance(forgetful, DeepEdge)
+    assert forgetful.memory == 0.0
     assert isinstance(server_app.build_strategy(run_config(strategy="fedavg")), FedAvg)
     with pytest.raises(ValueError, match="must be 'deepedge' or 'fedavg', got 'fedprox'"):
         server_app.build_strategy(run_config(strategy="fedprox"))
