@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from deepedge_flwr.core.types import Vector
 
@@ -124,8 +125,9 @@ def _draw(block: Block, budget_s: float, path: Path) -> None:
     above.axhline(1000 * budget_s, color="#555555", lw=1, ls="--", label="budget")
     above.set_ylabel("latency (ms)")
     above.set_yscale("log")
+    above.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     above.yaxis.set_major_formatter("{x:g}")
-    above.yaxis.set_minor_formatter("{x:g}")
+    above.yaxis.set_minor_formatter(NullFormatter())
     above.set_title("The gate alone: training pauses while its service has a burst to serve")
     above.legend(loc="upper right", ncols=3, frameon=False)
     _draw_steps(below, *_steps(block))

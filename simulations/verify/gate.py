@@ -8,6 +8,8 @@ from pathlib import Path
 from statistics import fmean, median, stdev
 
 import numpy as np
+from rich.console import Console
+from rich.progress import track
 
 from ..colocation.bench import Block, latencies_of
 from ..colocation.blind_node import Yielding, measure_yielding
@@ -33,7 +35,7 @@ def measure(quick: bool) -> list[Claim]:
     scenarios = SCENARIOS[:1] if quick else SCENARIOS
     claims: list[Claim] = []
     with log_level(logging.CRITICAL), tempfile.TemporaryDirectory() as path:
-        for scenario in scenarios:
+        for scenario in track(scenarios, "scenarios", console=Console(stderr=True)):
             claims += _protected(scenario, measure_scenario(scenario, rounds, BLOCK_S, more))
         claims.append(_reacts(measure_reaction(Path("verify/gate.png"))))
         claims += [_is_safe(ending) for ending in endings()]
