@@ -81,15 +81,21 @@ class Allocation:
     compute_s: float
     period_s: float
 
-    def adapted(self, aligned: float, opposed: float) -> "Allocation":
+    def adapted(self, aligned: float, opposed: float, min_max_steps: int = 6) -> "Allocation":
         """Return the allocation for updates that agree so much; see `core.agreement`.
 
-        Opposed updates are drift, which grows with the steps done on one model: down to half of
-        h_max. Aligned ones let slow nodes catch up: D up to one and a half times.
+            h_max <- max(min_max_steps, h_max (1 + aligned) / 2) (1 - opposed / 2)
+            D     <- D (1 + aligned / 2)
+
+        All of the steps that a long link asks for pay only where updates are aligned. Where they
+        are orthogonal, what nodes add on their own is little but drift: half of them will do. It
+        grows with the steps done on one model, and opposed updates are nothing else: half of
+        h_max again. Aligned ones let slow nodes catch up.
         """
+        max_steps = max(min_max_steps, self.max_steps * (1 + aligned) / 2)
         compute_s = self.compute_s * (1 + aligned / 2)
         return Allocation(
-            max_steps=max(1, round(self.max_steps * (1 - opposed / 2))),
+            max_steps=max(1, round(max_steps * (1 - opposed / 2))),
             compute_s=compute_s,
             period_s=self.period_s + compute_s - self.compute_s,
         )

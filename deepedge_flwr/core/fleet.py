@@ -205,7 +205,7 @@ class FleetEstimate(Stateful):
             min_max_steps=options.min_max_steps,
             max_max_steps=options.max_max_steps,
             compute_spread=options.compute_spread,
-        ).adapted(aligned, opposed)
+        ).adapted(aligned, opposed, options.min_max_steps)
         steps = self._steps(pace_s, overhead_s, self.allocation)
         share = np.array([self._examples[p.node_id] for p in known])
         self.reference_steps = float(np.average(steps, weights=share))

@@ -42,8 +42,8 @@ class DeepEdge(Remembering, PatientStrategy):
 
     The average is evaluated and published, w is sent to the nodes. The server measures how much
     the updates of different nodes agree (`core.agreement`). Where they point the same way, nodes
-    are alike: eta falls, gamma too, to a half, and slow nodes may work longer. Where they undo
-    each other, jobs get shorter, to a half of h_max.
+    are alike: eta falls, gamma too, to a half, and jobs may be longer, those of slow nodes and
+    behind long links. Where they undo each other, jobs get shorter.
 
     With a memory m > 0, delta_i is what is new in the update, and g also has m times the weighted
     mean of the nodes' last updates (`core.memory`), which turns g and does not make it longer. The
@@ -74,9 +74,9 @@ class DeepEdge(Remembering, PatientStrategy):
     adaptive : bool (default: True)
         Whether to follow the agreement of the updates.
     max_steps, steps_per_overhead, min_max_steps, max_max_steps : (default: None, 0.2, 6, 30)
-        h_max; None for clip(steps_per_overhead median(c) / min(tau), min_max_, max_max_steps).
+        h_max; None for the rule of `core.allocation`, with this factor and these bounds.
     compute_spread : float (default: 11.0)
-        R, longest job in full jobs of the fastest node: D = R h_max min(tau).
+        R, longest job in units of the longest of the fastest node.
     first_steps : int (default: 5)
         Local steps of a node about which nothing is known.
     smoothing, rate_smoothing : float (default: 0.3, 0.05)

@@ -79,11 +79,13 @@ def test_the_estimate_of_two_nodes_by_hand() -> None:
 
 def test_long_links_ask_for_longer_jobs() -> None:
     fleet = FleetEstimate(FleetOptions())
-    learn(fleet, 1, 1.0, overhead_s=60.0)
-    learn(fleet, 2, 50.0, overhead_s=60.0)
+    learn(fleet, 1, 1.0, overhead_s=100.0)
+    learn(fleet, 2, 50.0, overhead_s=100.0)
+    fleet.refresh([1, 2], aligned=1.0)
+    # 0.2 * 100 / 1 steps, and 1.5 * 11 * 20 s for six of 50 s.
+    assert (fleet.max_steps, fleet.steps(1), fleet.steps(2)) == (20, 20, 6)
     fleet.refresh([1, 2])
-    # 0.2 * 60 / 1 steps, and 11 * 12 s for two of 50 s.
-    assert (fleet.max_steps, fleet.steps(1), fleet.steps(2)) == (12, 12, 2)
+    assert (fleet.max_steps, fleet.steps(1), fleet.steps(2)) == (10, 10, 4)
 
 
 def test_a_fleet_remembers_rates_for_longer_than_speeds() -> None:
