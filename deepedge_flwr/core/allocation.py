@@ -110,7 +110,7 @@ def plan_fleet(
     max_max_steps: int = 30,
     compute_spread: float = 11.0,
 ) -> Allocation:
-    """Choose the common period of a fleet from its measured speeds and links.
+    """Choose the common period of a fleet from its measured speeds and links, before `adapted`.
 
     h_max = clip(0.2 median(c) / min(tau), 6, 30);  D = 11 h_max min(tau);  period = D + median(c)
 
