@@ -81,18 +81,19 @@ class Allocation:
     compute_s: float
     period_s: float
 
-    def adapted(self, aligned: float, opposed: float, min_max_steps: int = 6) -> "Allocation":
+    def adapted(self, aligned: float, opposed: float, min_max_steps: int) -> "Allocation":
         """Return the allocation for updates that agree so much; see `core.agreement`.
 
             h_max <- max(min_max_steps, h_max (1 + aligned) / 2) (1 - opposed / 2)
             D     <- D (1 + aligned / 2)
 
-        All of the steps that a long link asks for pay only where updates are aligned. Where they
-        are orthogonal, what nodes add on their own is little but drift: half of them will do. It
-        grows with the steps done on one model, and opposed updates are nothing else: half of
-        h_max again. Aligned ones let slow nodes catch up.
+        A long link asks for long jobs, but drift grows with the steps done on one model: aligned
+        updates get all of h_max, orthogonal ones half, though not fewer than `min_max_steps`, and
+        opposed ones half of that. D is what slow nodes have, whose jobs are short as it is: it
+        does not shrink, and grows where updates are aligned.
         """
-        max_steps = max(min_max_steps, self.max_steps * (1 + aligned) / 2)
+        least = min(min_max_steps, self.max_steps)
+        max_steps = max(least, self.max_steps * (1 + aligned) / 2)
         compute_s = self.compute_s * (1 + aligned / 2)
         return Allocation(
             max_steps=max(1, round(max_steps * (1 - opposed / 2))),
@@ -114,8 +115,9 @@ def plan_fleet(
 
     h_max = clip(0.2 median(c) / min(tau), 6, 30);  D = 11 h_max min(tau);  period = D + median(c)
 
-    A fast node is bounded by h_max (drift), a slow one by D (staleness): a spread of speeds up to
-    `compute_spread` changes the time of a job, beyond it the number of steps.
+    A fast node is bounded by h_max (drift), a slow one by D (staleness): while h_max is as it is
+    here, a spread of speeds up to `compute_spread` changes the time of a job, beyond it the number
+    of steps.
 
     Parameters
     ----------
@@ -126,7 +128,7 @@ def plan_fleet(
     min_max_steps, max_max_steps : int (default: 6, 30)
         Bounds of h_max.
     compute_spread : float (default: 11.0)
-        R, the longest job in units of the fastest node's full job.
+        R, the longest job in units of h_max steps of the fastest node.
     """
     fastest_s, median_overhead_s = float(np.min(step_time_s)), float(np.median(overhead_s))
     wanted = steps_per_overhead * median_overhead_s / fastest_s

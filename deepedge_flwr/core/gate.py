@@ -59,7 +59,7 @@ class Gate:
         Latency budget of the service.
     high, low : float (default: 0.9, 0.87)
         Fractions of the budget at which training pauses and goes on. The further apart, the less
-        a device trains: 11 % less on a simulated fleet with 0.9 and 0.8.
+        a device trains.
     pause_s : float | None (default: None)
         Length of one pause before the gate looks again; None for two budgets: by then
         the requests that training disturbed are over.

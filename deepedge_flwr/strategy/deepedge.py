@@ -42,8 +42,8 @@ class DeepEdge(Remembering, PatientStrategy):
 
     The average is evaluated and published, w is sent to the nodes. The server measures how much
     the updates of different nodes agree (`core.agreement`). Where they point the same way, nodes
-    are alike: eta falls, gamma too, to a half, and jobs may be longer, those of slow nodes and
-    behind long links. Where they undo each other, jobs get shorter.
+    are alike: eta falls, gamma too, to a half, and slow nodes may work longer. Jobs are as long as
+    long links ask for where updates are aligned, half where orthogonal, a quarter where opposed.
 
     With a memory m > 0, delta_i is what is new in the update, and g also has m times the weighted
     mean of the nodes' last updates (`core.memory`), which turns g and does not make it longer. The
@@ -72,11 +72,11 @@ class DeepEdge(Remembering, PatientStrategy):
     norm_bound : float | None (default: 1.2)
         Longest g in mean lengths of g; None for no bounds, not even by its news.
     adaptive : bool (default: True)
-        Whether to follow the agreement of the updates.
+        Whether to follow the agreement of the updates; else they count as orthogonal.
     max_steps, steps_per_overhead, min_max_steps, max_max_steps : (default: None, 0.2, 6, 30)
-        h_max; None for the rule of `core.allocation`, with this factor and these bounds.
+        h_max; None for the rule of `core.allocation`; factor and bounds before it is adapted.
     compute_spread : float (default: 11.0)
-        R, longest job in units of the longest of the fastest node.
+        R, longest job in units of h_max steps of the fastest node, before that is adapted.
     first_steps : int (default: 5)
         Local steps of a node about which nothing is known.
     smoothing, rate_smoothing : float (default: 0.3, 0.05)

@@ -97,17 +97,17 @@ def test_a_spread_of_speeds_changes_the_time_of_a_job_and_only_then_its_steps() 
 def test_agreement_stretches_the_period_and_disagreement_shortens_jobs() -> None:
     plan = Allocation(max_steps=12, compute_s=100.0, period_s=140.0)
     assert plan.adapted(0.0, 0.0, 12) == plan
-    assert plan.adapted(1.0, 0.0) == Allocation(max_steps=12, compute_s=150.0, period_s=190.0)
+    assert plan.adapted(1.0, 0.0, 6) == Allocation(max_steps=12, compute_s=150.0, period_s=190.0)
     assert plan.adapted(0.0, 1.0, 12) == Allocation(max_steps=6, compute_s=100.0, period_s=140.0)
     assert plan.adapted(0.0, 0.5, 12).max_steps == 9
-    assert plan.adapted(0.5, 0.25) == Allocation(max_steps=8, compute_s=125.0, period_s=165.0)
+    assert plan.adapted(0.5, 0.25, 6) == Allocation(max_steps=8, compute_s=125.0, period_s=165.0)
     one = Allocation(max_steps=1, compute_s=1.0, period_s=1.0)
-    assert one.adapted(0.0, 1.0, 1).max_steps == 1
+    assert one.adapted(0.0, 1.0, 6).max_steps == 1
 
 
 def test_what_a_long_link_asks_for_is_given_to_aligned_updates_alone() -> None:
     plan = Allocation(max_steps=20, compute_s=22.0, period_s=32.0)
-    assert [plan.adapted(aligned, 0.0).max_steps for aligned in (0.0, 0.5, 1.0)] == [10, 15, 20]
-    assert plan.adapted(0.0, 1.0).max_steps == 5
+    assert [plan.adapted(aligned, 0.0, 6).max_steps for aligned in (0.0, 0.5, 1.0)] == [10, 15, 20]
+    assert plan.adapted(0.0, 1.0, 6).max_steps == 5
     short = Allocation(max_steps=6, compute_s=6.6, period_s=7.6)
-    assert [short.adapted(aligned, 0.0).max_steps for aligned in (0.0, 0.5, 1.0)] == [6, 6, 6]
+    assert [short.adapted(aligned, 0.0, 6).max_steps for aligned in (0.0, 0.5, 1.0)] == [6, 6, 6]

@@ -14,7 +14,15 @@ from deepedge_flwr.core.fleet import FleetOptions
 from deepedge_flwr.core.types import Update
 from deepedge_flwr.core.weighting import Weighting
 from deepedge_flwr.simulation import InProcessGrid, ServiceSpec, VirtualGrid
-from tests.numpy_app import arrays, deepedge_mod, fleet, follow_target, vector, virtual_grid
+from tests.numpy_app import (
+    INSTANT,
+    arrays,
+    deepedge_mod,
+    fleet,
+    follow_target,
+    vector,
+    virtual_grid,
+)
 
 #: Factor on the server's step when all updates are the same: agreement 1.
 ALIKE = 1 / (1 + 1 / 0.12)
@@ -303,6 +311,18 @@ def test_aligned_updates_give_slow_nodes_half_as_much_time_again(
     assert {node: taken[-1] for node, taken in planned_steps(grid).items()} == {
         1: 6, 2: 6, 3: 6, 4: num_steps
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("adaptive", "num_steps"), [(True, 20), (False, 10)])
+def test_aligned_updates_get_the_long_jobs_that_long_links_ask_for(
+    adaptive: bool, num_steps: int
+) -> None:
+    """0.2 * 100 / 1 steps; updates that are not looked at count as orthogonal."""
+    links = replace(INSTANT, uplink_latency_s=50.0, downlink_latency_s=50.0)
+    app = follow_target([1.0] * 4, mods=[deepedge_mod()])
+    grid = virtual_grid(app, fleet(*[1.0] * 4, link=links))
+    DeepEdge(adaptive=adaptive).start(grid, arrays([0.0]), num_rounds=60)
+    assert {taken[-1] for taken in planned_steps(grid).values()} == {num_steps}
 
 
 @pytest.mark.parametrize(("adaptive", "ratio"), [(True, 0.5), (False, 0.25)])
