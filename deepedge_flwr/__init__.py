@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from .client import DeepEdgeMod, local_steps, micro_batches
+from .client import DeepEdgeMod, FreeCores, local_steps, micro_batches
 from .core.privacy import Privacy
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ __all__ = [
     "FedBuff",
     "FedCompass",
     "FedNova",
+    "FreeCores",
     "Privacy",
     "local_steps",
     "micro_batches",

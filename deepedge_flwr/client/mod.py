@@ -25,6 +25,7 @@ from ..records import (
     put_telemetry,
 )
 from .device import LocalDevice
+from .free_cores import limited_cores
 from .isolation import applied_isolation, is_client_process, isolate
 from .policy import ISOLATION, LATENCY_PROBE, NodePolicy
 from .probes import Probe, watching
@@ -82,7 +83,8 @@ class DeepEdgeMod:
         plan = policy.applied_to(get_plan(message.content))
         device = self._device(message, context) if self._device is not None else None
         if device is not None:
-            with limited_threads(policy.max_threads):
+            # One core: the result must not depend on which machine simulates.
+            with limited_threads(policy.max_threads), limited_cores(1):
                 return self._train(message, context, call_next, policy, plan, device)
         if (opens_in_s := self._opens_in_s(policy)) > 0:
             return Message(closed_error(opens_in_s), reply_to=message)
@@ -96,7 +98,7 @@ class DeepEdgeMod:
             # Only now: what watches the service has the service's priority.
             if is_client_process() if policy.isolation is None else policy.isolation:
                 isolate()
-            with limited_threads(policy.max_threads):
+            with limited_threads(policy.max_threads), limited_cores(policy.max_threads):
                 device = LocalDevice(watched)
                 return self._train(message, context, call_next, policy, plan, device)
 

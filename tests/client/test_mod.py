@@ -20,7 +20,7 @@ from flwr.clientapp import ClientApp
 from flwr.clientapp.mod import arrays_size_mod, fixedclipping_mod
 from flwr.clientapp.typing import Mod
 
-from deepedge_flwr.client import DeepEdgeMod, local_steps
+from deepedge_flwr.client import DeepEdgeMod, FreeCores, local_steps
 from deepedge_flwr.core.clock import WallClock
 from deepedge_flwr.core.gate import Gate
 from deepedge_flwr.core.types import Telemetry, TrainPlan
@@ -129,6 +129,22 @@ def test_a_device_of_none_is_this_machine_and_its_probe() -> None:
     telemetry = get_telemetry(reply.content)
     assert telemetry is not None
     assert (telemetry.num_steps, telemetry.num_requests) == (2, 3)
+
+
+@pytest.mark.parametrize(("device", "cores"), [(None, 2), (on_exact_device, 1)])
+def test_an_app_gets_the_cores_that_the_owner_allows_and_one_on_a_simulated_device(
+    device: Callable[[Message, Context], Any] | None, cores: int
+) -> None:
+    counts = []
+
+    def count(message: Message, context: Context) -> Message:
+        counts.append(FreeCores(4).count)
+        return train(message, context)
+
+    plan = message_with(TrainPlan(num_steps=1))
+    DeepEdgeMod(device=device)(plan, context_with(max_threads=2), count)
+    assert counts == [cores]
+    assert FreeCores(4).count == 4
 
 
 def test_the_device_reports_the_name_its_own_configuration_gives_it() -> None:

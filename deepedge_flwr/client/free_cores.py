@@ -1,0 +1,185 @@
+"""The parts of a local step on the cores that the service leaves, each at its own pace."""
+
+import contextlib
+import contextvars
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from logging import WARNING
+from typing import Any, Generic, TypeVar
+
+from flwr.common import log
+
+from .threads import limited_threads
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_most_cores: contextvars.ContextVar[int | None] = contextvars.ContextVar("cores", default=None)
+
+
+@contextlib.contextmanager
+def limited_cores(most: int | None) -> Iterator[None]:
+    """Let every `FreeCores` made inside the with block use at most so many cores; None is all."""
+    token = _most_cores.set(most)
+    try:
+        yield
+    finally:
+        _most_cores.reset(token)
+
+
+class FreeCores:
+    """Compute the parts of a local step side by side, one core each.
+
+    The threads of OpenMP, which torch uses, meet after every operation: when a service takes the
+    core of one of them the others wait, dozens of times a step. Here a thread computes a part of
+    the batch from end to end with a library of one thread, and the threads meet once a step. A
+    thread that is done takes the next part, if there are more parts than cores. It pays beside a
+    service that takes much of all cores; beside one that takes little, OpenMP's threads are as fast
+    and disturb it less, as they do not go to sleep and wake up beside it.
+
+    Inside the with block numerical libraries have one thread, for what is computed between two
+    calls of `map`, too. On a simulated device there is one core.
+
+    `loss.backward()` in several threads adds to the same gradients, which torch does under a lock;
+    with more than two parts, in an order that differs from call to call, and so do their last bits.
+    Random numbers that the parts draw from one generator differ as well. What keeps statistics of
+    its batches, such as a batch normalisation, must not be computed in several threads.
+
+    Parameters
+    ----------
+    count : int | None (default: None)
+        How many cores; None for all that this thread may run on, at most the node's `max-threads`.
+
+    Attributes
+    ----------
+    count : int
+        Cores to use.
+
+    Raises
+    ------
+    ValueError
+        If `count` is not at least 1.
+
+    Examples
+    --------
+    >>> with FreeCores() as cores:
+    ...     cores.map(sum, [[1, 2], [3, 4]])
+    [3, 7]
+    """
+
+    def __init__(self, count: int | None = None) -> None:
+        if count is not None and count < 1:
+            raise ValueError(f"count must be >= 1 or None, got {count}")
+        usable = _usable_cores() if count is None else count
+        self.count = min(usable, _most_cores.get() or usable)
+        self._open = contextlib.ExitStack()
+        self._helpers: ThreadPoolExecutor | None = None
+        self._is_open = False
+
+    def __enter__(self) -> "FreeCores":
+        """Return this, with a thread for every core but this thread's own."""
+        self._open.enter_context(limited_threads(1))
+        self._open.enter_context(_torch_with_one_thread())
+        if self.count > 1:
+            self._helpers = ThreadPoolExecutor(self.count - 1, "free-core", _use_one_thread)
+            self._open.enter_context(self._helpers)
+        self._is_open = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the threads, and give the numerical libraries back theirs."""
+        self._is_open, self._helpers = False, None
+        self._open.close()
+
+    def map(self, compute: Callable[[T], R], parts: Iterable[T]) -> list[R]:
+        """Return what `compute` gives for each part, in their order, when all are done.
+
+        Parameters
+        ----------
+        compute : Callable
+            Computes a part, in any thread. Modes that torch keeps for each thread, `no_grad` and
+            `autocast`, are not those of the caller: enter them in here.
+        parts : Iterable
+            What a step is cut into, such as `batch.chunk(cores.count)`.
+
+        Raises
+        ------
+        RuntimeError
+            Outside of the with block.
+        Exception
+            The first that `compute` raises; parts that were not begun by then are left out.
+        """
+        if not self._is_open:
+            raise RuntimeError("FreeCores.map needs its with block: with FreeCores() as cores: ...")
+        call = _Call(compute, parts)
+        extra = min(self.count, len(call.left)) - 1
+        helpers = [self._helpers.submit(call.work) for _ in range(extra)] if self._helpers else []
+        try:
+            call.work()
+        finally:
+            call.left.clear()  # whoever interrupts this thread waits for no more than is begun
+        for helper in helpers:
+            # One that has not begun has nothing left to do.
+            if not helper.cancel():
+                helper.result()
+        if call.errors:
+            raise call.errors[0]
+        return [call.results[index] for index in range(len(call.results))]
+
+
+class _Call(Generic[T, R]):
+    """Parts that are left to compute, and what came of the others."""
+
+    def __init__(self, compute: Callable[[T], R], parts: Iterable[T]) -> None:
+        self.compute, self.left = compute, deque(enumerate(parts))
+        self.results, self.errors = dict[int, R](), list[Exception]()
+
+    def work(self) -> None:
+        """Compute parts until none is left."""
+        while True:
+            try:
+                index, part = self.left.popleft()
+            except IndexError:
+                return
+            try:
+                self.results[index] = self.compute(part)
+            except Exception as error:
+                self.errors.append(error)
+                self.left.clear()
+
+
+def _usable_cores() -> int:
+    if not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1
+    usable = len(os.sched_getaffinity(0))
+    if usable == 1 and os.environ.get("OMP_PROC_BIND", "false").lower() != "false":
+        log(WARNING, "OMP_PROC_BIND keeps this thread, and so FreeCores, on one core: "
+            "start the process without it")  # fmt: skip
+    return usable
+
+
+@contextlib.contextmanager
+def _torch_with_one_thread() -> Iterator[None]:
+    # A thread's first operation gives it the number of threads that was last set in any thread.
+    if (torch := _torch()) is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _use_one_thread() -> None:
+    if (torch := _torch()) is not None:
+        torch.set_num_threads(1)
+
+
+def _torch() -> Any:
+    """Return torch if the app has imported it; an app without it need not wait for it."""
+    return sys.modules.get("torch")

@@ -1,0 +1,177 @@
+"""Each core computes a part of a step from end to end."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import nn
+
+from deepedge_flwr import FreeCores
+from deepedge_flwr.client.free_cores import limited_cores
+
+
+def test_results_come_in_the_order_of_the_parts() -> None:
+    with FreeCores(3) as cores:
+        assert cores.map(lambda part: 10 * part, range(20)) == [10 * part for part in range(20)]
+        assert cores.map(str, iter("ab")) == ["a", "b"]
+        assert cores.map(str, []) == []
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_parts_are_computed_at_the_same_time(count: int) -> None:
+    meet = threading.Barrier(count)
+    with FreeCores(count) as cores:
+        # Nobody gets past the barrier alone.
+        places = cores.map(lambda _: meet.wait(10), range(count))
+    assert sorted(places) == list(range(count))
+
+
+def test_a_core_that_is_done_takes_the_next_part() -> None:
+    others_done = threading.Event()
+    computed_by = dict[int, int]()
+
+    def compute(part: int) -> None:
+        computed_by[part] = threading.get_ident()
+        if part == 0:
+            others_done.wait(10)
+        elif part == 4:
+            others_done.set()
+
+    with FreeCores(2) as cores:
+        cores.map(compute, range(5))
+    assert others_done.is_set()
+    # The one that took the first part was busy until all others were done.
+    assert len({computed_by[part] for part in (1, 2, 3, 4)}) == 1
+    assert computed_by[0] != computed_by[1]
+
+
+def test_one_core_is_the_caller_itself() -> None:
+    with FreeCores(1) as cores:
+        threads = cores.map(lambda _: threading.get_ident(), range(3))
+    assert set(threads) == {threading.get_ident()}
+
+
+def test_the_first_error_is_raised_and_what_was_not_begun_is_left_out() -> None:
+    begun = []
+
+    def compute(part: int) -> int:
+        begun.append(part)
+        if part == 1:
+            raise ArithmeticError(f"part {part}")
+        return part
+
+    with FreeCores(1) as cores:
+        with pytest.raises(ArithmeticError, match="part 1"):
+            cores.map(compute, range(5))
+        assert begun == [0, 1]
+        assert cores.map(compute, [7]) == [7]
+
+
+def test_an_error_in_another_thread_is_raised_in_the_caller() -> None:
+    caller, meet = threading.get_ident(), threading.Barrier(2)
+
+    def compute(_: int) -> None:
+        meet.wait(10)
+        if threading.get_ident() != caller:
+            raise ArithmeticError("of a helper")
+
+    with FreeCores(2) as cores, pytest.raises(ArithmeticError, match="of a helper"):
+        cores.map(compute, range(2))
+
+
+def test_threads_end_with_the_block_and_map_with_them() -> None:
+    before = threading.active_count()
+    cores = FreeCores(3)
+    with pytest.raises(RuntimeError, match="needs its with block"):
+        cores.map(str, "ab")
+    for _ in range(2):
+        with cores:
+            meet = threading.Barrier(3)
+            cores.map(lambda _, meet=meet: meet.wait(10), range(3))  # type: ignore[misc]
+            assert threading.active_count() == before + 2
+        assert threading.active_count() == before
+    with pytest.raises(RuntimeError, match="needs its with block"):
+        cores.map(str, "ab")
+
+
+def test_count_must_be_a_core_at_least() -> None:
+    with pytest.raises(ValueError, match="count must be >= 1 or None, got 0"):
+        FreeCores(0)
+
+
+def test_a_cap_holds_for_what_is_made_inside_its_block() -> None:
+    with limited_cores(2):
+        assert FreeCores(5).count == 2
+        assert FreeCores(1).count == 1
+        with limited_cores(None):
+            assert FreeCores(5).count == 5
+    assert FreeCores(5).count == 5
+
+
+def test_a_thread_bound_to_one_core_is_told_why(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {1}, raising=False)
+    monkeypatch.setattr("flwr.common.logger.FLOWER_LOGGER.propagate", True)
+    assert FreeCores().count == 1
+    assert not caplog.records
+    monkeypatch.setenv("OMP_PROC_BIND", "true")
+    assert FreeCores().count == 1
+    assert "start the process without it" in caplog.text
+
+
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_torch_has_one_thread_in_each_of_them_and_its_own_afterwards() -> None:
+    meet = threading.Barrier(2)
+
+    def threads(_: int) -> int:
+        meet.wait(10)
+        # The first operation of a thread sets its number.
+        torch.ones(10) + 1
+        return torch.get_num_threads()
+
+    with FreeCores(2) as cores:
+        assert cores.map(threads, range(2)) == [1, 1]
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 3
+
+
+def gradients(model: nn.Module, x: torch.Tensor, y: torch.Tensor, parts: int) -> list[torch.Tensor]:
+    """Return the gradients of a mean loss, computed in parts."""
+    model.zero_grad()
+
+    def compute(part: tuple[torch.Tensor, torch.Tensor]) -> None:
+        nn.functional.cross_entropy(model(part[0]), part[1], reduction="sum").div(len(x)).backward()
+
+    with FreeCores(parts) as cores:
+        cores.map(compute, zip(x.chunk(parts), y.chunk(parts), strict=True))
+    return [p.grad.clone() for p in model.parameters() if p.grad is not None]
+
+
+def test_the_parts_gradients_add_up_to_the_batchs() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 3)).double()
+    x, y = torch.randn(64, 8, dtype=torch.double), torch.randint(0, 3, (64,))
+    whole = gradients(model, x, y, 1)
+    for _ in range(50):
+        for parts in (2, 4):
+            for one, other in zip(whole, gradients(model, x, y, parts), strict=True):
+                torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
+
+
+def test_two_parts_give_the_same_bits_in_any_order() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+    x, y = torch.randn(64, 8), torch.randint(0, 3, (64,))
+    first = gradients(model, x, y, 2)
+    for _ in range(50):
+        assert all(map(torch.equal, first, gradients(model, x, y, 2)))
