@@ -22,7 +22,9 @@ class ServiceSpec:
         latency_s (1 + (slowdown - 1) x) exp(jitter z_k),   z_k standard normal.
 
     Besides, one that arrives while the device computes finds its processor taken with probability
-    `collision`, and waits `wait_s` for it: a time slice of the operating system's scheduler.
+    `collision`, and waits `wait_s` for it: a time slice of the operating system's scheduler. In the
+    first `settle_s` of a computation, after a pause or at the start of a job, the probability is
+    `first_collision`: the scheduler owes something to threads that have just woken up.
 
     Attributes
     ----------
@@ -42,6 +44,10 @@ class ServiceSpec:
         Probability of a wait, in [0, 1].
     wait_s : float
         Length of a wait.
+    first_collision : float
+        Probability of a wait while a computation begins, in [0, 1].
+    settle_s : float
+        How long it does; 0 for not at all.
     """
 
     period_s: float
@@ -52,6 +58,8 @@ class ServiceSpec:
     jitter: float = 0.1
     collision: float = 0.0
     wait_s: float = 0.0
+    first_collision: float = 0.0
+    settle_s: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("period_s", "latency_s", "budget_s", "contention_s"):
@@ -63,11 +71,12 @@ class ServiceSpec:
                 f"{self.jitter}"
             )
 
-        if not 0 <= self.collision <= 1 or not self.wait_s >= 0:
-            raise ValueError(
-                f"service needs collision in [0, 1] and wait_s >= 0, got {self.collision} and "
-                f"{self.wait_s}"
-            )
+        for name in ("collision", "first_collision"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"service {name} must be in [0, 1], got {getattr(self, name)}")
+        for name in ("wait_s", "settle_s"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"service {name} must be >= 0, got {getattr(self, name)}")
 
     def contention(self, initial: float, elapsed_s: float, training: bool) -> float:
         """Return x after `elapsed_s` of training, or of idling, from x = `initial`."""
@@ -101,6 +110,7 @@ def serve(
     end_s: float,
     contention: float,
     training: bool,
+    trained_s: float = 0.0,
 ) -> ServiceInterval:
     """Serve the requests that arrive in [start_s, end_s).
 
@@ -116,6 +126,8 @@ def serve(
         x at `start_s`.
     training : bool
         Whether the device trains throughout the interval.
+    trained_s : float (default: 0.0)
+        For how long it has done so without a pause before.
     """
     phase, at_end = _phase(seed), spec.contention(contention, end_s - start_s, training)
     first = max(0, math.ceil(start_s / spec.period_s - phase))
@@ -127,8 +139,10 @@ def serve(
     level = 1 - (1 - contention) * decay if training else contention * decay
     noise = np.exp(spec.jitter * _noise(seed, first, stop))
     latencies_s = spec.latency_s * (1 + (spec.slowdown - 1) * level) * noise
-    if training and spec.collision > 0:
-        latencies_s += spec.wait_s * _collides(seed, first, stop, spec.collision)
+    if training and max(spec.collision, spec.first_collision) > 0:
+        is_first = times_s - start_s + trained_s < spec.settle_s
+        shares = np.where(is_first, spec.first_collision, spec.collision)
+        latencies_s += spec.wait_s * (_chances(seed, first, stop) < shares)
     return ServiceInterval(times_s=times_s, latencies_s=latencies_s, contention=at_end)
 
 
@@ -146,8 +160,8 @@ def _noise(seed: tuple[int, int], first: int, stop: int) -> NDArray[np.float64]:
     return joined[first - start : stop - start]
 
 
-def _collides(seed: tuple[int, int], first: int, stop: int, share: float) -> NDArray[np.bool_]:
-    return np.array([_chance(seed, k) < share for k in range(first, stop)])
+def _chances(seed: tuple[int, int], first: int, stop: int) -> NDArray[np.float64]:
+    return np.array([_chance(seed, k) for k in range(first, stop)])
 
 
 @functools.lru_cache(maxsize=65536)

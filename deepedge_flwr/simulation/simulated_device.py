@@ -138,20 +138,28 @@ class SimulatedDevice:
 
     def _advance(self, duration_s: float, training: bool) -> None:
         end_s = self._now_s + duration_s
+        kind = "compute" if training else "pause"
+        last = self._segments[-1] if self._segments else None
+        begun_s = last.start_s if last is not None and last.kind == kind else self._now_s
         if (service := self._spec.service) is not None:
             seed = (self._start.seed, self._start.node_index)
-            served = serve(service, seed, self._now_s, end_s, self.contention, training)
+            served = serve(
+                service,
+                seed,
+                self._now_s,
+                end_s,
+                self.contention,
+                training,
+                self._now_s - begun_s,
+            )
             self.contention = served.contention
             if len(served.times_s):
                 self._pending.extend(served.latencies_s.tolist())
                 self._request_times_s.append(served.times_s)
                 self._violated.append(served.latencies_s > service.budget_s)
-        kind = "compute" if training else "pause"
-        last = self._segments[-1] if self._segments else None
         if last is not None and last.kind == kind:
-            self._segments[-1] = Segment(kind, last.start_s, end_s)
-        else:
-            self._segments.append(Segment(kind, self._now_s, end_s))
+            self._segments.pop()
+        self._segments.append(Segment(kind, begun_s, end_s))
         self._now_s = end_s
 
 

@@ -52,7 +52,8 @@ def main() -> int:
 def _print(found: Measured) -> None:
     Console().print(_table(found))
     off, beside = found.blocks["off"], found.blocks["uncontrolled"]
-    service = calibrated(found.scenario.loads[0], found.budget_s, off, beside)
+    paused = found.blocks.get("gate alone", ())
+    service = calibrated(found.scenario.loads[0], found.budget_s, off, beside, paused)
     pace = median(block.steps_per_s for block in beside) / found.alone
     print(f"training beside it, uncontrolled: {pace:.2f} of its pace on the idle machine")
     print("the simulated service that is like it:")

@@ -133,15 +133,24 @@ class Bench:
     def add(self, name: str, condition: Condition) -> None:
         """Start a condition's training, with steps of the same work as others of the same time."""
         if (training := condition.training) is not None:
-            work = training.step_s, training.memory_mib
-            training = replace(training, size=self._sizes.get(work, 0))
+            training = replace(training, size=training.size or self._size_of(training))
             self._trainers[name] = Worker(
                 "trainer",
                 json.dumps(asdict(training)),
                 same_session=condition.same_session,
                 environment=condition.environment,
             )
-            self._sizes[work] = int(self._trainers[name].greeting)
+
+    def _size_of(self, training: Training) -> int:
+        work = training.step_s, training.memory_mib
+        if work not in self._sizes:
+            # In a process of its own: the memory that it has asked for and given back would make
+            # the steps of a training cheaper, that of the others not.
+            like_this = replace(training, isolation=(), budget_s=None, free_cores=False)
+            sizing = Worker("trainer", json.dumps(asdict(like_this)))
+            self._sizes[work] = int(sizing.greeting)
+            sizing.close()
+        return self._sizes[work]
 
     def alone(self, name: str, duration_s: float) -> float:
         """Return the steps per second of a training while the services rest."""

@@ -52,6 +52,9 @@ class Scenario:
         Whether to try each mechanism alone, too.
     gated : bool
         Whether to try the gate alone, too.
+    free_cores : bool
+        Whether protected training computes the parts of a step on the free cores, as DEPLOYMENT.md
+        advises beside a service that takes much of all of them; else OpenMP's threads are bound.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Scenario:
     least_pace: float | None = None
     ablated: bool = False
     gated: bool = False
+    free_cores: bool = False
 
 
 def _scenario(kind: str, loads: tuple[Load, ...], step_s: float, **options: object) -> Scenario:
@@ -77,11 +81,11 @@ SCENARIOS: tuple[Scenario, ...] = (
         _scenario("light control loop in the same session", LIGHT, 0.03, least_pace=0.9),
         same_session=True,
     ),
-    _scenario("heavy control loops", HEAVY, 0.03, least_pace=0.75, ablated=True),
-    _scenario("heavy control loops", HEAVY, 0.005, least_pace=0.75),
-    _scenario("heavy control loops", HEAVY, 0.2, least_pace=0.75),
+    _scenario("heavy control loops", HEAVY, 0.03, least_pace=0.75, ablated=True, free_cores=True),
+    _scenario("heavy control loops", HEAVY, 0.005, least_pace=0.75, free_cores=True),
+    _scenario("heavy control loops", HEAVY, 0.2, least_pace=0.75, free_cores=True),
     _scenario("light HTTP inference", HTTP_LIGHT, 0.03, least_pace=0.9),
-    _scenario("heavy HTTP inference", HTTP_HEAVY, 0.03, least_pace=0.75),
+    _scenario("heavy HTTP inference", HTTP_HEAVY, 0.03, least_pace=0.75, free_cores=True),
     _scenario("bursts of a control loop", BURSTS, 0.03, least_pace=0.9, ablated=True),
     replace(
         _scenario("service that lives on its cache, memory-bound training", CACHED, 0.03),
@@ -136,9 +140,13 @@ def conditions_of(
     """Return the trainings to compare, by name."""
     plain = Condition(training=scenario.training, same_session=scenario.same_session)
 
-    def isolated(*mechanisms: str, environment: Mapping[str, str] = _BOUND) -> Condition:
-        training = replace(scenario.training, isolation=mechanisms)
+    def isolated(
+        *mechanisms: str, environment: Mapping[str, str] = _BOUND, free_cores: bool = False
+    ) -> Condition:
+        training = replace(scenario.training, isolation=mechanisms, free_cores=free_cores)
         return replace(plain, training=training, environment=environment)
+
+    bound, free = isolated(*_ALL), isolated(*_ALL, environment={}, free_cores=True)
 
     def gated(name: str, condition: Condition) -> Condition:
         assert condition.training is not None
@@ -147,7 +155,7 @@ def conditions_of(
 
     conditions = {
         "uncontrolled": plain,
-        "protected": gated("protected", isolated(*_ALL)),
+        "protected": gated("protected", free if scenario.free_cores else bound),
     }
     if scenario.gated or scenario.ablated:
         conditions["gate alone"] = gated("gate alone", plain)
@@ -155,11 +163,13 @@ def conditions_of(
         conditions["SCHED_IDLE alone"] = isolated(IDLE_CLASS, environment={})
         conditions["autogroup alone"] = isolated(AUTOGROUP, environment={})
         conditions["long time slices alone"] = isolated(LONG_SLICES, environment={})
-        conditions["bound threads alone"] = isolated(environment=_BOUND)
+        conditions["bound threads alone"] = isolated()
+        conditions["free cores alone"] = isolated(environment={}, free_cores=True)
         conditions["isolation without long time slices"] = isolated(*_ALL[1:])
         conditions["isolation without bound threads"] = isolated(*_ALL, environment={})
         conditions["isolation with passive waiting"] = isolated(*_ALL, environment=_PASSIVE)
-        conditions["isolation without the gate"] = isolated(*_ALL)
+        conditions["isolation and bound threads"] = bound
+        conditions["isolation and free cores"] = free
     return conditions
 
 

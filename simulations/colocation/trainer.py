@@ -4,9 +4,11 @@ It obeys lines on its standard input: `run SECONDS` trains that long, as a Clien
 answers with a JSON object; `end` ends it.
 """
 
+import contextlib
 import json
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +16,7 @@ import torch
 from torch import nn
 
 from deepedge_flwr.client.device import LocalDevice
+from deepedge_flwr.client.free_cores import FreeCores
 from deepedge_flwr.client.isolation import isolate
 from deepedge_flwr.client.probes import Probe, Watched, make_probe, watching
 from deepedge_flwr.core.device import ProbeFailed
@@ -23,7 +26,8 @@ from deepedge_flwr.core.types import TrainPlan
 
 from .worker import say
 
-_WIDTH, _BATCH = 512, 256
+#: The learning rate leaves the weights as they are, or nearly: a step takes what it took at first.
+_WIDTH, _BATCH, _LEARNING_RATE = 512, 256, 1e-6
 _WARM_UP_STEPS = 3
 _SILENCE_S = 5.0
 #: Looks for what a probe still has of an earlier run, at most, and the pause between two.
@@ -53,6 +57,8 @@ class Training:
     memory_mib : float
         0 is a multilayer perceptron of `size` hidden layers; otherwise a step adds vectors of this
         size, `size` times, and is bound by the memory.
+    free_cores : bool
+        Whether each core computes a part of the step on its own, with `FreeCores`.
     """
 
     step_s: float = 0.03
@@ -63,18 +69,25 @@ class Training:
     probe: str = ""
     size: int = 0
     memory_mib: float = 0.0
+    free_cores: bool = False
 
 
 class Step:
     """One local step that takes `step_s` on the idle machine."""
 
     def __init__(self, training: Training) -> None:
+        #: To compute the parts of a step on; None leaves it to the numerical library.
+        self.cores: FreeCores | None = None
         self._memory_mib = training.memory_mib
         self._resize(training.size or 1)
         # Twice: the first figures are of cold caches and of a slow clock.
         for _ in range(0 if training.size else 2):
             once_s = sorted(self._timed_s() for _ in range(15))[7] / self.size
             self._resize(max(1, round(training.step_s / once_s)))
+        self.warm_up()
+
+    def warm_up(self) -> None:
+        """Do some that nobody counts."""
         for _ in range(_WARM_UP_STEPS):
             self()
 
@@ -85,10 +98,19 @@ class Step:
             self._vectors = torch.ones(num_floats), torch.ones(num_floats)
             return
         torch.manual_seed(0)
-        hidden = [layer for _ in range(size) for layer in (nn.Linear(_WIDTH, _WIDTH), nn.ReLU())]
+        linear = [nn.Linear(_WIDTH, _WIDTH) for _ in range(size)]
+        for layer in linear:
+            # With torch's own, the gradients of a hundred layers fade into subnormal numbers, with
+            # which arithmetic is many times slower.
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        hidden = [layer for one in linear for layer in (one, nn.ReLU())]
         self._model = nn.Sequential(*hidden, nn.Linear(_WIDTH, 10))
-        self._optimizer = torch.optim.SGD(self._model.parameters(), lr=0.01)
+        self._optimizer = torch.optim.SGD(self._model.parameters(), lr=_LEARNING_RATE)
         self._x, self._y = torch.randn(_BATCH, _WIDTH), torch.randint(0, 10, (_BATCH,))
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Yield what is trained."""
+        return self._model.parameters()
 
     def __call__(self) -> None:
         """Do it: a batch forward and backward, and an update."""
@@ -97,8 +119,17 @@ class Step:
                 self._vectors[0].add_(self._vectors[1])
             return
         self._optimizer.zero_grad()
-        nn.functional.cross_entropy(self._model(self._x), self._y).backward()
+        if self.cores is None:
+            self._compute((self._x, self._y))
+        else:
+            num = self.cores.count
+            self.cores.map(self._compute, zip(self._x.chunk(num), self._y.chunk(num), strict=True))
         self._optimizer.step()
+
+    def _compute(self, part: tuple[torch.Tensor, torch.Tensor]) -> None:
+        x, y = part
+        loss = nn.functional.cross_entropy(self._model(x), y, reduction="sum") / _BATCH
+        loss.backward()
 
     def _timed_s(self) -> float:
         started_s = time.perf_counter()
@@ -149,9 +180,12 @@ def main() -> None:
     step, memory = Step(training), list[float]()
     probe = make_probe(training.probe) if training.probe and training.budget_s else None
     # One probe for all runs, begun before the training steps back.
-    with watching(probe, _SILENCE_S, gates=False):
+    with watching(probe, _SILENCE_S, gates=False), contextlib.ExitStack() as cores:
         if training.isolation:
             isolate(training.isolation)
+        if training.free_cores:
+            step.cores = cores.enter_context(FreeCores(training.threads))
+            step.warm_up()
         say(str(step.size))
         for line in sys.stdin:
             command, *rest = line.split()

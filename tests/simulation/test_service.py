@@ -142,7 +142,37 @@ def test_a_wait_belongs_to_its_request_and_not_to_the_interval() -> None:
     assert np.count_nonzero(whole.latencies_s > 0.1) == np.count_nonzero(waits > 0.1) > 0
 
 
-@pytest.mark.parametrize("changes", [{"collision": 1.5}, {"collision": -0.1}, {"wait_s": -1.0}])
-def test_a_collision_is_a_probability_and_a_wait_is_not_negative(changes: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"collision in \[0, 1\] and wait_s >= 0"):
+def test_requests_collide_more_often_while_a_computation_begins() -> None:
+    service = spec(collision=0.0, first_collision=1.0, settle_s=1.0, wait_s=0.5)
+
+    def waits(start_s: float, trained_s: float) -> list[bool]:
+        served = serve(service, SEED, start_s, start_s + 2.0, 0.0, True, trained_s)
+        is_first = served.times_s - start_s + trained_s < 1.0
+        assert list(served.latencies_s > 0.1) == list(is_first)
+        return list(is_first)
+
+    assert 0 < sum(waits(0.0, 0.0)) < len(waits(0.0, 0.0))
+    # The computation goes on: only what is left of its first second counts.
+    assert 0 < sum(waits(10.0, 0.5)) < sum(waits(10.0, 0.0))
+    assert not any(waits(20.0, 1.0))
+
+
+def test_nothing_collides_with_a_device_that_rests() -> None:
+    service = spec(collision=1.0, first_collision=1.0, settle_s=1.0, wait_s=0.5)
+    assert max(serve(service, SEED, 0.0, 2.0, 0.0, training=False).latencies_s) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"collision": 1.5}, r"collision must be in \[0, 1\], got 1.5"),
+        ({"first_collision": -0.1}, r"first_collision must be in \[0, 1\], got -0.1"),
+        ({"wait_s": -1.0}, r"wait_s must be >= 0, got -1.0"),
+        ({"settle_s": -1.0}, r"settle_s must be >= 0, got -1.0"),
+    ],
+)
+def test_a_collision_is_a_probability_and_a_wait_is_not_negative(
+    changes: dict[str, float], rule: str
+) -> None:
+    with pytest.raises(ValueError, match=rule):
         spec(**changes)

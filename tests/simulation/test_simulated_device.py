@@ -249,6 +249,25 @@ def test_the_gate_keeps_its_quantile_however_often_requests_collide(
     assert late <= min(collision, 0.01) * 1.2 + 0.002
 
 
+def test_a_computation_begins_with_the_job_and_after_every_pause() -> None:
+    service = ServiceSpec(period_s=0.01, latency_s=0.001, budget_s=0.1, slowdown=1.0, jitter=0.0,
+                          first_collision=1.0, settle_s=0.1, wait_s=0.5)  # fmt: skip
+    start = replace(START, time_s=0.0, contention=0.0)
+    device = SimulatedDevice(spec(step_time_s=0.05, service=service), start)
+
+    def late_of_five() -> list[int]:
+        found = []
+        for _ in range(5):
+            device.end_step()
+            found.append(sum(latency_s > 0.1 for latency_s in device.service_latencies_s()))
+        return found
+
+    assert late_of_five() == [5, 5, 0, 0, 0]
+    assert late_of_five() == [0, 0, 0, 0, 0]
+    device.pause(0.05)
+    assert late_of_five() == [5, 5, 0, 0, 0]
+
+
 def test_a_job_whose_steps_make_too_many_requests_late_ends_and_says_so() -> None:
     _, trouble = colliding(0.5, 0.2, Gate(0.0045))
     assert trouble.startswith("more than 0.01 of the requests would be late beside training")

@@ -1,9 +1,12 @@
-"""What a trainer does before it trains."""
+"""What a local step is, and what a trainer does before it trains."""
 
 from collections.abc import Sequence
 
+import torch
+
+from deepedge_flwr.client import FreeCores
 from deepedge_flwr.core.device import ProbeFailed
-from simulations.colocation.trainer import drain
+from simulations.colocation.trainer import Step, Training, drain
 
 
 def test_what_was_seen_before_is_forgotten() -> None:
@@ -21,3 +24,24 @@ def test_a_probe_that_fails_is_left_to_the_first_look() -> None:
         raise ProbeFailed("gone")
 
     drain(fail)
+
+
+def gradients(step: Step) -> list[torch.Tensor]:
+    step()
+    return [p.grad.clone() for p in step.parameters() if p.grad is not None]
+
+
+def test_a_step_is_the_same_work_however_it_is_cut() -> None:
+    training = Training(step_s=0.0, size=2)
+    whole, parts = gradients(Step(training)), Step(training)
+    with FreeCores(2) as parts.cores:
+        in_parts = gradients(parts)
+    assert len(whole) == 6
+    for one, other in zip(whole, in_parts, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_the_gradients_of_a_long_step_do_not_fade_into_subnormal_numbers() -> None:
+    """With those, arithmetic is so slow that a step of 20 ms would be taken for one of 200."""
+    found = gradients(Step(Training(step_s=0.0, size=100)))
+    assert min(float(gradient.abs().mean()) for gradient in found) > 1e-30

@@ -1,6 +1,7 @@
 """A simulated device is fitted to what it was made from."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,10 +15,19 @@ ALONE = 0.002 * np.exp(0.1 * RNG.standard_normal(20_000))
 
 
 def block(latencies_s: np.ndarray, steps: int = 0) -> Block:
-    trained = {"num_steps": steps, "elapsed_s": 10.0} if steps else {}
-    none = np.zeros(0)
-    return Block(latencies_s=latencies_s, times_s=none, wakes_s=none, begun_s=0.0, duration_s=10.0,
-                 training_s=10.0, cpu_s=1.0, queued_s=0.0, trained=trained)  # fmt: skip
+    none = list[float]()
+    trained = {"num_steps": steps, "elapsed_s": 10.0, "starts_s": none, "ends_s": none}
+    return Block(
+        latencies_s=latencies_s,
+        times_s=np.zeros(0),
+        wakes_s=np.zeros(0),
+        begun_s=0.0,
+        duration_s=10.0,
+        training_s=10.0,
+        cpu_s=1.0,
+        queued_s=0.0,
+        trained=trained if steps else {},
+    )
 
 
 WAITS = np.where(RNG.random(20_000) < 0.2, 0.05, 0.0)
@@ -30,6 +40,26 @@ def test_what_was_put_in_is_found() -> None:
     assert service.collision == pytest.approx(0.2, rel=0.1)
     assert service.wait_s == pytest.approx(0.05, rel=0.02)
     assert service.budget_s == 0.004
+
+
+def test_what_training_does_while_it_begins_is_found_beside_pauses() -> None:
+    """Five steps of 0.2 s and a second of rest, over and over; the first 40 ms collide."""
+    starts_s = np.concatenate([2 * k + 0.2 * np.arange(5) for k in range(50)])
+    times_s = np.arange(0.005, 100.0, 0.01)
+    is_first = times_s % 2.0 < 0.04
+    paused = replace(
+        block(np.where(is_first, 0.006, 0.002)),
+        times_s=times_s,
+        begun_s=1000.0,
+        trained={"starts_s": list(1000.0 + starts_s), "ends_s": list(1000.2 + starts_s - 1e-4)},
+    )
+    nothing = replace(paused, trained={"starts_s": [], "ends_s": []})
+    service = calibrated(LIGHT[0], 0.004, [block(ALONE)], [block(ALONE)], [nothing, paused])
+    # Every hundredth is over the 99th percentile anyway.
+    assert service.first_collision == pytest.approx(0.99, abs=0.01)
+    assert service.settle_s == 0.04
+    assert service.collision == pytest.approx(0.0, abs=1e-6)
+    assert calibrated(LIGHT[0], 0.004, [block(ALONE)], [block(ALONE)]).settle_s == 0.0
 
 
 def test_pace_is_relative_to_the_processor_time_that_the_service_leaves() -> None:
@@ -66,7 +96,7 @@ def test_each_scenario_is_named_once_and_compares_with_uncontrolled_training() -
 def test_uncontrolled_training_is_predicted_from_a_like_condition() -> None:
     """Trainings that differ by nothing but the length of their steps."""
     alone = {0.03: 30.0, 0.005: 200.0, 0.2: 5.0}
-    keys = [(0.03, False), *((s, gated) for s in (0.005, 0.2) for gated in (False, True))]
+    keys = [(step_s, gated) for step_s in alone for gated in (False, True)]
     twins = list(
         compare(
             Real(
