@@ -6,7 +6,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from logging import WARNING
 from typing import Any, Generic, TypeVar
 
@@ -17,12 +17,14 @@ from .threads import limited_threads
 T = TypeVar("T")
 R = TypeVar("R")
 
+#: How the threads of all blocks are called.
+THREAD_NAME = "free-core"
 _most_cores: contextvars.ContextVar[int | None] = contextvars.ContextVar("cores", default=None)
 
 
 @contextlib.contextmanager
 def limited_cores(most: int | None) -> Iterator[None]:
-    """Let every `FreeCores` made inside the with block use at most so many cores; None is all."""
+    """Let every `FreeCores` entered inside the with block use at most so many cores; None: all."""
     token = _most_cores.set(most)
     try:
         yield
@@ -41,22 +43,24 @@ class FreeCores:
     and disturb it less, as they do not go to sleep and wake up beside it.
 
     Inside the with block numerical libraries have one thread, for what is computed between two
-    calls of `map`, too. On a simulated device there is one core.
+    calls of `map`, too. While a simulated device trains there is one core.
 
-    `loss.backward()` in several threads adds to the same gradients, which torch does under a lock;
-    with more than two parts, in an order that differs from call to call, and so do their last bits.
-    Random numbers that the parts draw from one generator differ as well. What keeps statistics of
-    its batches, such as a batch normalisation, must not be computed in several threads.
+    `loss.backward()` in several threads adds to the same gradients. Torch 2 does that under a lock,
+    but in an order that differs from call to call, and so do the last bits of the sum, unless two
+    parts add to nothing. Random numbers that the parts draw from one generator differ as well. What
+    keeps statistics of its batches, such as a batch normalisation, must not be computed in several
+    threads. `micro_batches` goes around `map` and not into a part: other threads have no gate.
 
     Parameters
     ----------
     count : int | None (default: None)
-        How many cores; None for all that this thread may run on, at most the node's `max-threads`.
+        How many cores; None for all that the thread may run on. In training `max-threads` of the
+        node is the most.
 
     Attributes
     ----------
     count : int
-        Cores to use.
+        Cores in use; known inside the with block.
 
     Raises
     ------
@@ -73,26 +77,37 @@ class FreeCores:
     def __init__(self, count: int | None = None) -> None:
         if count is not None and count < 1:
             raise ValueError(f"count must be >= 1 or None, got {count}")
-        usable = _usable_cores() if count is None else count
-        self.count = min(usable, _most_cores.get() or usable)
-        self._open = contextlib.ExitStack()
+        self._asked, self.count = count, 1
         self._helpers: ThreadPoolExecutor | None = None
-        self._is_open = False
+        self._open: contextlib.ExitStack | None = None
 
     def __enter__(self) -> "FreeCores":
-        """Return this, with a thread for every core but this thread's own."""
-        self._open.enter_context(limited_threads(1))
-        self._open.enter_context(_torch_with_one_thread())
-        if self.count > 1:
-            self._helpers = ThreadPoolExecutor(self.count - 1, "free-core", _use_one_thread)
-            self._open.enter_context(self._helpers)
-        self._is_open = True
+        """Return this, with a thread for every core but this thread's own.
+
+        Raises
+        ------
+        RuntimeError
+            If it is in use already.
+        """
+        if self._open is not None:
+            raise RuntimeError("this FreeCores is in use: make one for each with block")
+        usable = _usable_cores()
+        self.count = min(self._asked or usable, _most_cores.get() or sys.maxsize)
+        with contextlib.ExitStack() as opening:
+            # What torch had is asked for, and given back, before and after the limit on OpenMP.
+            opening.enter_context(_torch_with_one_thread())
+            opening.enter_context(limited_threads(1))
+            if self.count > 1:
+                self._helpers = ThreadPoolExecutor(self.count - 1, THREAD_NAME, _use_one_thread)
+                opening.enter_context(self._helpers)
+            self._open = opening.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         """End the threads, and give the numerical libraries back theirs."""
-        self._is_open, self._helpers = False, None
-        self._open.close()
+        opened, self._open, self._helpers = self._open, None, None
+        if opened is not None:
+            opened.close()
 
     def map(self, compute: Callable[[T], R], parts: Iterable[T]) -> list[R]:
         """Return what `compute` gives for each part, in their order, when all are done.
@@ -101,7 +116,7 @@ class FreeCores:
         ----------
         compute : Callable
             Computes a part, in any thread. Modes that torch keeps for each thread, `no_grad` and
-            `autocast`, are not those of the caller: enter them in here.
+            `autocast`, are the caller's only in the caller's own parts: enter them in here.
         parts : Iterable
             What a step is cut into, such as `batch.chunk(cores.count)`.
 
@@ -112,19 +127,21 @@ class FreeCores:
         Exception
             The first that `compute` raises; parts that were not begun by then are left out.
         """
-        if not self._is_open:
+        if self._open is None:
             raise RuntimeError("FreeCores.map needs its with block: with FreeCores() as cores: ...")
-        call = _Call(compute, parts)
-        extra = min(self.count, len(call.left)) - 1
-        helpers = [self._helpers.submit(call.work) for _ in range(extra)] if self._helpers else []
+        call, helpers = _Call(compute, parts), list[Future[None]]()
+        if self._helpers is not None:
+            extra = min(self.count, len(call.left)) - 1
+            helpers = [self._helpers.submit(call.work) for _ in range(extra)]
         try:
             call.work()
         finally:
-            call.left.clear()  # whoever interrupts this thread waits for no more than is begun
-        for helper in helpers:
-            # One that has not begun has nothing left to do.
-            if not helper.cancel():
-                helper.result()
+            # Whoever interrupts this thread waits for what is begun, and for no more.
+            call.left.clear()
+            begun = [helper for helper in helpers if not helper.cancel()]
+            wait(begun)
+        for helper in begun:
+            helper.result()
         if call.errors:
             raise call.errors[0]
         return [call.results[index] for index in range(len(call.results))]

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 from flwr.common import log
 
+from .free_cores import THREAD_NAME
 from .time_slice import lengthen_time_slice
 
 #: Mechanisms that Linux has.
@@ -115,7 +116,8 @@ def _idle_class() -> None:
 
 def _computing_threads() -> set[int]:
     # Threads of numerical libraries are not Python's; the app's own ones are started by this one.
-    others = {t.native_id for t in threading.enumerate()} - {threading.get_native_id()}
+    own = {t.native_id for t in threading.enumerate() if not t.name.startswith(THREAD_NAME)}
+    others = own - {threading.get_native_id()}
     return {int(name) for name in os.listdir("/proc/self/task")} - others
 
 

@@ -150,7 +150,7 @@ class SimulatedDevice:
                 end_s,
                 self.contention,
                 training,
-                self._now_s - begun_s,
+                self._now_s - begun_s if training else 0.0,
             )
             self.contention = served.contention
             if len(served.times_s):

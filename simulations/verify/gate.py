@@ -23,7 +23,7 @@ from ..sweep import by_seed, run_sweep
 from .claims import Claim
 
 ROUNDS, MORE_ROUNDS, BLOCK_S = 3, 9, 3.0
-TWIN_ROUNDS, TWIN_BLOCK_S = 20, 3.0
+TWIN_ROUNDS, TWIN_BLOCK_S = 14, 3.0
 SEEDS = (3001, 3002, 3003, 3004, 3005)
 _VERSIONS, _LEAST_BURSTS = 5, 5
 

@@ -1,7 +1,11 @@
 """Each core computes a part of a step from end to end."""
 
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -100,13 +104,46 @@ def test_count_must_be_a_core_at_least() -> None:
         FreeCores(0)
 
 
-def test_a_cap_holds_for_what_is_made_inside_its_block() -> None:
+def count_of(cores: FreeCores) -> int:
+    with cores:
+        return cores.count
+
+
+def test_a_cap_holds_for_what_is_entered_inside_its_block() -> None:
+    cores = FreeCores(5)
     with limited_cores(2):
-        assert FreeCores(5).count == 2
-        assert FreeCores(1).count == 1
+        assert count_of(cores) == 2
+        assert count_of(FreeCores(1)) == 1
         with limited_cores(None):
-            assert FreeCores(5).count == 5
-    assert FreeCores(5).count == 5
+            assert count_of(cores) == 5
+    assert count_of(cores) == 5
+
+
+def test_a_block_in_a_block_of_the_same_is_refused() -> None:
+    with FreeCores(2) as cores:
+        with pytest.raises(RuntimeError, match="make one for each with block"), cores:
+            pass
+        assert cores.map(str, [1, 2]) == ["1", "2"]
+
+
+def test_an_interrupted_caller_waits_for_what_is_begun_and_for_no_more() -> None:
+    caller, meet, done = threading.get_ident(), threading.Barrier(2), list[int]()
+
+    def compute(part: int) -> None:
+        if part < 2:
+            meet.wait(10)
+        if threading.get_ident() == caller:
+            raise KeyboardInterrupt
+        time.sleep(0.05)
+        done.append(part)
+
+    with FreeCores(2) as cores:
+        with pytest.raises(KeyboardInterrupt):
+            cores.map(compute, range(100))
+        num_done = len(done)
+        assert 1 <= num_done <= 3
+        assert cores.map(str, [7]) == ["7"]
+    assert len(done) == num_done
 
 
 def test_a_thread_bound_to_one_core_is_told_why(
@@ -114,11 +151,33 @@ def test_a_thread_bound_to_one_core_is_told_why(
 ) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {1}, raising=False)
     monkeypatch.setattr("flwr.common.logger.FLOWER_LOGGER.propagate", True)
-    assert FreeCores().count == 1
+    assert count_of(FreeCores()) == 1
     assert not caplog.records
     monkeypatch.setenv("OMP_PROC_BIND", "true")
-    assert FreeCores().count == 1
+    assert count_of(FreeCores(2)) == 2
     assert "start the process without it" in caplog.text
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="scheduling classes of Linux")
+def test_its_threads_are_isolated_with_the_process() -> None:
+    """In a process of its own: it cannot be undone."""
+    code = """
+import os, threading
+from deepedge_flwr import FreeCores
+from deepedge_flwr.client.isolation import IDLE_CLASS, isolate
+
+def policies(cores):
+    meet = threading.Barrier(2)
+    return cores.map(lambda _: (meet.wait(10), os.sched_getscheduler(0))[1], range(2))
+
+with FreeCores(2) as before:
+    policies(before)
+    isolate([IDLE_CLASS])
+    assert policies(before) == [os.SCHED_IDLE] * 2, "open before"
+with FreeCores(2) as after:
+    assert policies(after) == [os.SCHED_IDLE] * 2, "opened after"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 @pytest.fixture
@@ -127,6 +186,16 @@ def three_threads() -> Iterator[None]:
     torch.set_num_threads(3)
     yield
     torch.set_num_threads(before)
+
+
+def told_of_mkl() -> str:
+    """Return what torch says of its threads, as if of MKL where it is built without."""
+    told = torch.__config__.parallel_info()
+    return (
+        told
+        if "mkl_get_max_threads" in told
+        else f"mkl_get_max_threads() : {torch.get_num_threads()}\n"
+    )
 
 
 @pytest.mark.usefixtures("three_threads")
@@ -142,7 +211,12 @@ def test_torch_has_one_thread_in_each_of_them_and_its_own_afterwards() -> None:
     with FreeCores(2) as cores:
         assert cores.map(threads, range(2)) == [1, 1]
         assert torch.get_num_threads() == 1
+        assert "mkl_get_max_threads() : 1\n" in told_of_mkl()
     assert torch.get_num_threads() == 3
+    assert "mkl_get_max_threads() : 3\n" in told_of_mkl()
+    with ThreadPoolExecutor(1) as others:
+        meet = threading.Barrier(1)
+        assert others.submit(threads, 0).result() == 3
 
 
 def gradients(model: nn.Module, x: torch.Tensor, y: torch.Tensor, parts: int) -> list[torch.Tensor]:

@@ -138,13 +138,13 @@ def test_an_app_gets_the_cores_that_the_owner_allows_and_one_on_a_simulated_devi
     counts = []
 
     def count(message: Message, context: Context) -> Message:
-        counts.append(FreeCores(4).count)
+        with FreeCores(4) as cores:
+            counts.append(cores.count)
         return train(message, context)
 
     plan = message_with(TrainPlan(num_steps=1))
     DeepEdgeMod(device=device)(plan, context_with(max_threads=2), count)
     assert counts == [cores]
-    assert FreeCores(4).count == 4
 
 
 def test_the_device_reports_the_name_its_own_configuration_gives_it() -> None:

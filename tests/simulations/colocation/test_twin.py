@@ -19,7 +19,7 @@ def block(latencies_s: np.ndarray, steps: int = 0) -> Block:
     trained = {"num_steps": steps, "elapsed_s": 10.0, "starts_s": none, "ends_s": none}
     return Block(
         latencies_s=latencies_s,
-        times_s=np.zeros(0),
+        times_s=10.0 * np.arange(len(latencies_s)) / len(latencies_s),
         wakes_s=np.zeros(0),
         begun_s=0.0,
         duration_s=10.0,
@@ -34,7 +34,7 @@ WAITS = np.where(RNG.random(20_000) < 0.2, 0.05, 0.0)
 
 
 def test_what_was_put_in_is_found() -> None:
-    service = calibrated(LIGHT[0], 0.004, [block(ALONE)], [block(ALONE + WAITS)])
+    service = calibrated(LIGHT[0], 0.004, [block(ALONE)], [block(ALONE + WAITS, steps=1)])
     assert service.latency_s == pytest.approx(0.002, rel=0.01)
     assert service.jitter == pytest.approx(0.1, rel=0.05)
     assert service.collision == pytest.approx(0.2, rel=0.1)
@@ -54,12 +54,14 @@ def test_what_training_does_while_it_begins_is_found_beside_pauses() -> None:
         trained={"starts_s": list(1000.0 + starts_s), "ends_s": list(1000.2 + starts_s - 1e-4)},
     )
     nothing = replace(paused, trained={"starts_s": [], "ends_s": []})
-    service = calibrated(LIGHT[0], 0.004, [block(ALONE)], [block(ALONE)], [nothing, paused])
+    service = calibrated(
+        LIGHT[0], 0.004, [block(ALONE)], [block(ALONE, steps=1)], [nothing, paused]
+    )
     # Every hundredth is over the 99th percentile anyway.
     assert service.first_collision == pytest.approx(0.99, abs=0.01)
     assert service.settle_s == 0.04
     assert service.collision == pytest.approx(0.0, abs=1e-6)
-    assert calibrated(LIGHT[0], 0.004, [block(ALONE)], [block(ALONE)]).settle_s == 0.0
+    assert calibrated(LIGHT[0], 0.004, [block(ALONE)], [block(ALONE, steps=1)]).settle_s == 0.0
 
 
 def test_pace_is_relative_to_the_processor_time_that_the_service_leaves() -> None:
