@@ -39,8 +39,8 @@ class FreeCores:
     core of one of them the others wait, dozens of times a step. Here a thread computes a part of
     the batch from end to end with a library of one thread, and the threads meet once a step. A
     thread that is done takes the next part, if there are more parts than cores. It pays beside a
-    service that takes much of all cores; beside one that takes little, OpenMP's threads are as fast
-    and disturb it less, as they do not go to sleep and wake up beside it.
+    service that takes much of all cores; beside one that takes little, OpenMP's threads are nearly
+    as fast and disturb it less, as they do not go to sleep and wake up beside it.
 
     Inside the with block numerical libraries have one thread, for what is computed between two
     calls of `map`, too. While a simulated device trains there is one core.

@@ -24,7 +24,7 @@ class ServiceSpec:
     Besides, one that arrives while the device computes finds its processor taken with probability
     `collision`, and waits `wait_s` for it: a time slice of the operating system's scheduler. In the
     first `settle_s` of a computation, after a pause or at the start of a job, the probability is
-    `first_collision`: measured beside a gate, it is twice to three times as high.
+    `first_collision`, which is higher beside real training that a gate pauses.
 
     Attributes
     ----------

@@ -25,11 +25,11 @@ from .worker import in_own_session
 _CALIBRATED_ON_S, _HELD_AGAINST_S = 0.03, (0.005, 0.2)
 _ALONE_S, _REPETITIONS = 0.6, 20
 #: The scheduler acts in ticks of 4 ms. A period that is no multiple of half of one meets it in all
-#: phases in every block; with 10 ms, a block has one phase, and many requests are late or none.
+#: phases in every block; with 10 ms, a block has two, and many of its requests are late or none.
 _LOAD = Load(period_s=0.0103, work_s=0.0017)
 _Z_P99 = 2.326
-#: What the gates are told to keep. For 99 % training runs a tenth of the time, in a few stretches
-#: that are long or short by chance: how much it does could not be told in this time.
+#: What the gates are told to keep. For 99 % training runs little, in a few stretches that are long
+#: or short by chance: how much it does could not be told in this time.
 _QUANTILE = 0.95
 #: Requests due so soon after a computation began wait more often than later ones; a pause between
 #: two steps is longer than what a loop takes for itself.
