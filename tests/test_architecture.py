@@ -36,6 +36,7 @@ RESERVED: dict[str, tuple[set[str], set[str]]] = {
         {
             "deepedge_flwr.core.clock",
             # Programs of their own, in which nothing else of ours runs.
+            "deepedge_flwr.client.between_ticks",
             "deepedge_flwr.client.probes.sampler",
             "simulations.colocation.service",
             "simulations.colocation.trainer",

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from flwr.common import log
 
-from .threads import limited_threads
+from .threads import are_bound, limited_threads
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -37,10 +37,11 @@ class FreeCores:
 
     The threads of OpenMP, which torch uses, meet after every operation: when a service takes the
     core of one of them the others wait, dozens of times a step. Here a thread computes a part of
-    the batch from end to end with a library of one thread, and the threads meet once a step. A
-    thread that is done takes the next part, if there are more parts than cores. It pays beside a
-    service that takes much of all cores; beside one that takes little, OpenMP's threads are nearly
-    as fast and disturb it less, as they do not go to sleep and wake up beside it.
+    the batch from end to end with a library of one thread, and the threads meet twice a step: after
+    the parts, and after an update that is cut as well (an optimizer for each core, over a share of
+    the parameters). A thread that is done takes the next part, if there are more parts than cores.
+    It pays beside a service, and the more the more it takes; steps of a few milliseconds are too
+    short for it, as threads that wait for each other sleep.
 
     Inside the with block numerical libraries have one thread, for what is computed between two
     calls of `map`, too. While a simulated device trains there is one core.
@@ -172,7 +173,7 @@ def _usable_cores() -> int:
     if not hasattr(os, "sched_getaffinity"):
         return os.cpu_count() or 1
     usable = len(os.sched_getaffinity(0))
-    if usable == 1 and os.environ.get("OMP_PROC_BIND", "false").lower() != "false":
+    if usable == 1 and are_bound():
         log(WARNING, "OMP_PROC_BIND keeps this thread, and so FreeCores, on one core: "
             "start the process without it")  # fmt: skip
     return usable

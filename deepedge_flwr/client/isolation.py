@@ -12,10 +12,13 @@ from pathlib import Path
 import psutil
 from flwr.common import log
 
+from . import between_ticks
 from .free_cores import THREAD_NAME
+from .threads import are_bound
 from .time_slice import lengthen_time_slice
 
 #: Mechanisms that Linux has.
+BETWEEN_TICKS = "preemption between ticks"
 LONG_SLICES = "time slices of 4 ms"
 IDLE_CLASS = "SCHED_IDLE for threads that compute"
 AUTOGROUP = "autogroup niceness 19"
@@ -49,6 +52,8 @@ def is_client_process() -> bool:
 def isolate(only: Collection[str] | None = None) -> Isolation:
     """Put this process behind all others, each mechanism on its own, and log what has worked.
 
+    - between two ticks the kernel is made to choose again who computes: else a request that a tick
+      finds past its time slice may wait for training until the next one (`between_ticks`);
     - every thread that computes has longer time slices than others, so that one that wakes up in
       another session does not wait for the end of one (Linux 6.12 and newer);
     - every thread that computes is of the class SCHED_IDLE, and so is every thread that it starts:
@@ -66,8 +71,8 @@ def isolate(only: Collection[str] | None = None) -> Isolation:
     Parameters
     ----------
     only : Collection[str] | None (default: None)
-        Mechanisms to apply, of `LONG_SLICES`, `IDLE_CLASS`, `AUTOGROUP` and `IDLE_IO`; None for
-        all.
+        Mechanisms to apply, of `BETWEEN_TICKS`, `LONG_SLICES`, `IDLE_CLASS`, `AUTOGROUP` and
+        `IDLE_IO`; None for all.
     """
     return _isolated[0] if _isolated else _isolate(only)
 
@@ -79,7 +84,9 @@ def applied_isolation() -> str:
 
 def _isolate(only: Collection[str] | None) -> Isolation:
     mechanisms: list[tuple[str, Callable[[], None]]] = [
-        (LONG_SLICES, _long_slices),  # first: a thread of the idle class has no say in it
+        # First: threads of the idle class, and what they start, have no say in these two.
+        (BETWEEN_TICKS, _between_ticks),
+        (LONG_SLICES, _long_slices),
         (IDLE_CLASS, _idle_class),
         (AUTOGROUP, _autogroup),
         (IDLE_IO, _idle_io),
@@ -99,6 +106,12 @@ def _isolate(only: Collection[str] | None) -> Isolation:
         ", ".join(applied) or "none", ", ".join(refused) or "none")  # fmt: skip
     _isolated.append(Isolation(tuple(applied), tuple(refused)))
     return _isolated[0]
+
+
+def _between_ticks() -> None:
+    # Where OpenMP binds threads, this one has a core, and training all.
+    usable = range(os.cpu_count() or 1) if are_bound() else os.sched_getaffinity(0)
+    between_ticks.start(usable)
 
 
 def _long_slices() -> None:

@@ -1,6 +1,7 @@
 """How many threads numerical libraries may use."""
 
 import contextlib
+import os
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -18,3 +19,8 @@ def limited_threads(max_threads: int | None) -> AbstractContextManager[Any]:
         The cap; None for none.
     """
     return contextlib.nullcontext() if max_threads is None else threadpool_limits(max_threads)
+
+
+def are_bound() -> bool:
+    """Return whether OpenMP keeps each of its threads, the first one included, on one core."""
+    return os.environ.get("OMP_PROC_BIND", "false").lower() != "false"

@@ -51,6 +51,10 @@ def main() -> int:
 
 def _print(found: Measured) -> None:
     Console().print(_table(found))
+    print(
+        f"training that is stopped for {found.service_share:.0%} of every period, without the "
+        f"service: {found.rationed / found.allowed:.2f}x"
+    )
     off, beside = found.blocks["off"], found.blocks["uncontrolled"]
     paused = found.blocks.get("gate alone", ())
     service = calibrated(found.scenario.loads[0], found.budget_s, off, beside, paused)

@@ -159,6 +159,14 @@ class Bench:
         told = trainer.answer()
         return float(told["num_steps"] / told["elapsed_s"])
 
+    def rationed(self, name: str, duration_s: float, period_s: float, share: float) -> float:
+        """Return the same of a training that is stopped for a share of every period."""
+        trainer = self._trainers[name]
+        trainer.ask(f"run {duration_s}")
+        with trainer.rationed(period_s, share):
+            told = trainer.answer()
+        return float(told["num_steps"] / told["elapsed_s"])
+
     def block(self, name: str, duration_s: float) -> Block:
         """Run the services for a while beside the training of a condition, if it has one."""
         trainer = self._trainers.get(name)

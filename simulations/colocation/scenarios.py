@@ -9,7 +9,13 @@ from statistics import median
 
 import numpy as np
 
-from deepedge_flwr.client.isolation import AUTOGROUP, IDLE_CLASS, IDLE_IO, LONG_SLICES
+from deepedge_flwr.client.isolation import (
+    AUTOGROUP,
+    BETWEEN_TICKS,
+    IDLE_CLASS,
+    IDLE_IO,
+    LONG_SLICES,
+)
 
 from .bench import Bench, Block, Condition, latencies_of
 from .service import Load
@@ -19,8 +25,8 @@ from .worker import in_own_session
 #: As the SuperNode's unit file has it (DEPLOYMENT.md).
 _BOUND = {"OMP_PROC_BIND": "true"}
 _PASSIVE = {"OMP_WAIT_POLICY": "passive"}
-_ALL = (LONG_SLICES, IDLE_CLASS, AUTOGROUP, IDLE_IO)
-_ALONE_S = 1.5
+_ALL = (BETWEEN_TICKS, LONG_SLICES, IDLE_CLASS, AUTOGROUP, IDLE_IO)
+_ALONE_S = 1.0
 #: Of the isolated service's 99th percentile.
 _BUDGET_FACTOR = 1.5
 
@@ -54,7 +60,7 @@ class Scenario:
         Whether to try the gate alone, too.
     free_cores : bool
         Whether protected training computes the parts of a step on the free cores, as DEPLOYMENT.md
-        advises beside a service that takes much of all of them; else OpenMP's threads are bound.
+        advises; else OpenMP's threads are bound.
     """
 
     name: str
@@ -64,7 +70,7 @@ class Scenario:
     least_pace: float | None = None
     ablated: bool = False
     gated: bool = False
-    free_cores: bool = False
+    free_cores: bool = True
 
 
 def _scenario(kind: str, loads: tuple[Load, ...], step_s: float, **options: object) -> Scenario:
@@ -81,16 +87,17 @@ SCENARIOS: tuple[Scenario, ...] = (
         _scenario("light control loop in the same session", LIGHT, 0.03, least_pace=0.9),
         same_session=True,
     ),
-    _scenario("heavy control loops", HEAVY, 0.03, least_pace=0.75, ablated=True, free_cores=True),
-    _scenario("heavy control loops", HEAVY, 0.005, least_pace=0.75, free_cores=True),
-    _scenario("heavy control loops", HEAVY, 0.2, least_pace=0.75, free_cores=True),
+    _scenario("heavy control loops", HEAVY, 0.03, least_pace=0.75, ablated=True),
+    _scenario("heavy control loops", HEAVY, 0.005, least_pace=0.75),
+    _scenario("heavy control loops", HEAVY, 0.2, least_pace=0.75),
     _scenario("light HTTP inference", HTTP_LIGHT, 0.03, least_pace=0.9),
-    _scenario("heavy HTTP inference", HTTP_HEAVY, 0.03, least_pace=0.75, free_cores=True),
+    _scenario("heavy HTTP inference", HTTP_HEAVY, 0.03, least_pace=0.75),
     _scenario("bursts of a control loop", BURSTS, 0.03, least_pace=0.9, ablated=True),
     replace(
         _scenario("service that lives on its cache, memory-bound training", CACHED, 0.03),
         training=Training(step_s=0.03, memory_mib=64.0),
         gated=True,
+        free_cores=False,  # there is no batch to cut into parts
     ),
 )
 
@@ -106,8 +113,11 @@ class Measured:
     budget_s : float
         The services' budget: 1.5 times the isolated 99th percentile.
     alone : float
-        Steps per second without services, of uncontrolled training, or of protected training if it
-        uses `FreeCores` and is faster.
+        Steps per second without services, of uncontrolled or of protected training, whichever is
+        faster.
+    rationed : float
+        The same of a training that is stopped for `service_share` of every period of the service:
+        what the processor time that the service leaves is worth on this machine.
     service_share : float
         Share of all cores that the services use.
     blocks : Mapping[str, Sequence[Block]]
@@ -117,6 +127,7 @@ class Measured:
     scenario: Scenario
     budget_s: float
     alone: float
+    rationed: float
     service_share: float
     blocks: Mapping[str, Sequence[Block]]
 
@@ -124,10 +135,14 @@ class Measured:
         """Return the share of late requests over all blocks of a condition."""
         return float(np.mean(latencies_of(self.blocks[name]) > self.budget_s))
 
+    @property
+    def allowed(self) -> float:
+        """Steps per second that the idle processor time allows."""
+        return self.alone * (1 - self.service_share)
+
     def paces(self, name: str) -> list[float]:
         """Return steps per second relative to what the idle processor time allows."""
-        allowed = self.alone * (1 - self.service_share)
-        return [block.steps_per_s / allowed for block in self.blocks[name]]
+        return [block.steps_per_s / self.allowed for block in self.blocks[name]]
 
 
 def budget_of(alone: Sequence[Block]) -> float:
@@ -147,7 +162,7 @@ def conditions_of(
         training = replace(scenario.training, isolation=mechanisms, free_cores=free_cores)
         return replace(plain, training=training, environment=environment)
 
-    bound, free = isolated(*_ALL), isolated(*_ALL, environment={}, free_cores=True)
+    bound, free = isolated(*_ALL), isolated(*_ALL, environment={})
 
     def gated(name: str, condition: Condition) -> Condition:
         assert condition.training is not None
@@ -163,14 +178,20 @@ def conditions_of(
     if scenario.ablated:
         conditions["SCHED_IDLE alone"] = isolated(IDLE_CLASS, environment={})
         conditions["autogroup alone"] = isolated(AUTOGROUP, environment={})
+        conditions["preemption between ticks alone"] = isolated(BETWEEN_TICKS, environment={})
         conditions["long time slices alone"] = isolated(LONG_SLICES, environment={})
         conditions["bound threads alone"] = isolated()
-        conditions["free cores alone"] = isolated(environment={}, free_cores=True)
-        conditions["isolation without long time slices"] = isolated(*_ALL[1:])
+        conditions["free cores alone"] = isolated(environment={})
+        conditions["isolation without long time slices"] = isolated(
+            *(mechanism for mechanism in _ALL if mechanism != LONG_SLICES)
+        )
         conditions["isolation without bound threads"] = isolated(*_ALL, environment={})
         conditions["isolation with passive waiting"] = isolated(*_ALL, environment=_PASSIVE)
         conditions["isolation and bound threads"] = bound
         conditions["isolation and free cores"] = free
+        conditions["isolation without preemption between ticks, free cores"] = isolated(
+            *_ALL[1:], environment={}, free_cores=True
+        )
     return conditions
 
 
@@ -193,18 +214,27 @@ def _measure(scenario: Scenario, rounds: int, block_s: float, more_rounds: int) 
             conditions = conditions_of(scenario, budget_s, sockets)
             for name, condition in conditions.items():
                 bench.add(name, condition)
-            alone, blocks = [], {name: list[Block]() for name in ("off", *conditions)}
+            blocks = {name: list[Block]() for name in ("off", *conditions)}
+            # Whichever is faster where nothing disturbs: to cut a step may be, or may not.
+            alone = {way: list[float]() for way in ("uncontrolled", "protected")}
+            rationed = {way: list[float]() for way in alone}
             for names in [list(blocks)] * rounds + [["off", "protected"]] * more_rounds:
-                # Whichever is faster where nothing disturbs: to cut a step may be, or may not.
-                ways = ("uncontrolled", "protected") if scenario.free_cores else ("uncontrolled",)
-                alone.append(max(bench.alone(name, _ALONE_S) for name in ways))
                 for name, block in bench.interleaved(names, 1, block_s):
                     blocks[name].append(block)
-    cores = os.cpu_count() or 1
+                share, period_s = _share(blocks["off"]), scenario.loads[0].period_s
+                for way in alone:
+                    alone[way].append(bench.alone(way, _ALONE_S))
+                    rationed[way].append(bench.rationed(way, _ALONE_S, period_s, share))
     return Measured(
         scenario=scenario,
         budget_s=budget_s,
-        alone=median(alone),
-        service_share=median(block.cpu_share for block in blocks["off"]) / cores,
+        alone=max(median(paces) for paces in alone.values()),
+        rationed=max(median(paces) for paces in rationed.values()),
+        service_share=_share(blocks["off"]),
         blocks=blocks,
     )
+
+
+def _share(off: Sequence[Block]) -> float:
+    """Return the share of all cores that services use without training."""
+    return median(block.cpu_share for block in off) / (os.cpu_count() or 1)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from deepedge_flwr.client import between_ticks
 from deepedge_flwr.client.device import LocalDevice
 from deepedge_flwr.client.free_cores import FreeCores
 from deepedge_flwr.client.isolation import isolate
@@ -29,6 +30,8 @@ from .worker import say
 #: The learning rate leaves the weights as they are, or nearly: a step takes what it took at first.
 _WIDTH, _BATCH, _LEARNING_RATE = 512, 256, 1e-6
 _WARM_UP_STEPS = 3
+#: Of an update, for each core: a core that the service has taken computes fewer of them.
+_SHARES = 2
 _SILENCE_S = 5.0
 #: Looks for what a probe still has of an earlier run, at most, and the pause between two.
 _MOST_LOOKS, _LOOK_EVERY_S = 20, 0.002
@@ -76,8 +79,7 @@ class Step:
     """One local step that takes `step_s` on the idle machine."""
 
     def __init__(self, training: Training) -> None:
-        #: To compute the parts of a step on; None leaves it to the numerical library.
-        self.cores: FreeCores | None = None
+        self._cores: FreeCores | None = None
         self._memory_mib = training.memory_mib
         self._resize(training.size or 1)
         # Twice: the first figures are of cold caches and of a slow clock.
@@ -105,8 +107,17 @@ class Step:
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         hidden = [layer for one in linear for layer in (one, nn.ReLU())]
         self._model = nn.Sequential(*hidden, nn.Linear(_WIDTH, 10))
-        self._optimizer = torch.optim.SGD(self._model.parameters(), lr=_LEARNING_RATE)
+        self._optimizers = [torch.optim.SGD(self._model.parameters(), lr=_LEARNING_RATE)]
         self._x, self._y = torch.randn(_BATCH, _WIDTH), torch.randint(0, 10, (_BATCH,))
+
+    def spread(self, cores: FreeCores) -> None:
+        """Compute on these cores instead of leaving it to the threads of the numerical library."""
+        self._cores = cores
+        if not self._memory_mib:
+            by_size, num = sorted(self.parameters(), key=torch.numel), _SHARES * cores.count
+            shares = [share for first in range(num) if (share := by_size[first::num])]
+            self._optimizers = [torch.optim.SGD(share, lr=_LEARNING_RATE) for share in shares]
+        self.warm_up()
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """Yield what is trained."""
@@ -118,13 +129,14 @@ class Step:
             for _ in range(self.size):
                 self._vectors[0].add_(self._vectors[1])
             return
-        self._optimizer.zero_grad()
-        if self.cores is None:
+        self._model.zero_grad()
+        if self._cores is None:
             self._compute((self._x, self._y))
+            self._optimizers[0].step()
         else:
-            num = self.cores.count
-            self.cores.map(self._compute, zip(self._x.chunk(num), self._y.chunk(num), strict=True))
-        self._optimizer.step()
+            num = self._cores.count
+            self._cores.map(self._compute, zip(self._x.chunk(num), self._y.chunk(num), strict=True))
+            self._cores.map(torch.optim.SGD.step, self._optimizers)
 
     def _compute(self, part: tuple[torch.Tensor, torch.Tensor]) -> None:
         x, y = part
@@ -184,8 +196,8 @@ def main() -> None:
         if training.isolation:
             isolate(training.isolation)
         if training.free_cores:
-            step.cores = cores.enter_context(FreeCores(training.threads))
-            step.warm_up()
+            step.spread(cores.enter_context(FreeCores(training.threads)))
+        between_ticks.rest()
         say(str(step.size))
         for line in sys.stdin:
             command, *rest = line.split()
@@ -198,7 +210,11 @@ def main() -> None:
             if probe is not None:
                 drain(probe)
                 watched = Watched(probe, _SILENCE_S)
-            say(json.dumps(train(step, gate, watched, float(rest[0]))))
+            # Others are measured while this process does nothing.
+            between_ticks.go_on()
+            told = train(step, gate, watched, float(rest[0]))
+            between_ticks.rest()
+            say(json.dumps(told))
             memory = [] if gate is None else gate.memory
 
 

@@ -3,9 +3,11 @@
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import active_children, get_context
 from typing import Any, ParamSpec, TypeVar
@@ -57,6 +59,25 @@ class Worker:
     def answer(self) -> Any:
         """Wait for an answer."""
         return json.loads(self._read())
+
+    @contextlib.contextmanager
+    def rationed(self, period_s: float, share: float) -> Iterator[None]:
+        """Stop it for a share of every period, inside the with block."""
+        over = threading.Event()
+
+        def ration() -> None:
+            while not over.wait((1 - share) * period_s):
+                self._process.send_signal(signal.SIGSTOP)
+                over.wait(share * period_s)
+                self._process.send_signal(signal.SIGCONT)
+
+        thread = threading.Thread(target=ration)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def _read(self) -> str:
         assert self._process.stdout is not None

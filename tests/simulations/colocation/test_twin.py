@@ -69,6 +69,7 @@ def test_pace_is_relative_to_the_processor_time_that_the_service_leaves() -> Non
         scenario=SCENARIOS[0],
         budget_s=0.004,
         alone=10.0,
+        rationed=8.0,
         service_share=0.1,
         blocks={"uncontrolled": [block(ALONE, steps=80)]},
     )

@@ -1,15 +1,18 @@
 """A measurement in a session of its own ends with who wanted it."""
 
+import json
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 from math import hypot
 
 import psutil
 import pytest
 
 from deepedge_flwr.core.clock import WallClock
-from simulations.colocation.worker import in_own_session
+from simulations.colocation.service import Load
+from simulations.colocation.worker import Worker, in_own_session
 from simulations.deployment.processes import kill_family
 
 SLEEPING = (
@@ -59,3 +62,20 @@ def test_a_worker_that_nobody_listens_to_ends_without_a_word() -> None:
     worker.stdout.close()
     _, complaint = worker.communicate("go on\n", timeout=60)
     assert (worker.returncode, complaint) == (1, "")
+
+
+def test_a_worker_is_stopped_for_its_share_of_a_period_and_goes_on_afterwards() -> None:
+    worker = Worker("service", json.dumps(asdict(Load(period_s=0.01, work_s=0.001))))
+    (process,) = (
+        child
+        for child in psutil.Process().children()
+        if "simulations.colocation.service" in child.cmdline()
+    )
+    try:
+        with worker.rationed(period_s=60.0, share=0.9999):
+            while process.status() != psutil.STATUS_STOPPED:
+                WallClock().sleep(0.001)
+        worker.ask("run 0.05")
+        assert len(worker.answer()["latencies_s"]) == 5
+    finally:
+        worker.close()
