@@ -5,30 +5,38 @@ microseconds, until the process PID, which started it, has gone.
 
 Linux decides at its ticks who goes on: every 4 ms, where there are 250 a second. When a tick finds
 a request that has used up its time slice, any other thread may get the core, whatever the weights,
-and has it until the next tick: the request is late by 4 ms. Any thread that wakes up on that core
-makes Linux decide again, and the service goes on. The others are then protected for as long as the
-shortest slice, so that is when this program wakes up: `slice_s` after every tick. It is of the
-class SCHED_BATCH, which takes the core from training of SCHED_IDLE and from nobody else.
+and has it until the next tick: the request is late by 4 ms. A thread that wakes up on that core,
+and may take it, makes Linux decide again, and the service goes on. Whoever has just got a core is
+protected for as long as the shortest slice, so that is when this program wakes up: `slice_s` after
+every tick. It is of the class SCHED_BATCH, which takes the core from threads of SCHED_IDLE and from
+nobody else: it is of use where training is of that class.
 
 References
 ----------
-Linux, kernel/sched/fair.c: update_deadline, set_protect_slice, check_preempt_wakeup_fair.
+Linux 6.18, kernel/sched/fair.c: update_deadline, set_protect_slice, wakeup_preempt_fair.
 """
 
+import contextlib
 import errno
 import os
+import select
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 #: CLOCK_MONOTONIC_COARSE, for which Python has no name: the time of the last tick.
 _COARSE = 6
 #: Linux's shortest slice on one core (0.75 ms, and 0.7 ms since Linux 6.15), by the digits of the
 #: number of cores, of which eight count.
 _SLICE_S, _MOST_CORES = 0.00075, 8
-_NUM_TICKS = 5
+#: A slice that ends later than after this share of a tick leaves too little to gain.
+_LATEST = 0.7
+#: Between two looks at the clocks, if nobody interrupts; and how long to look for a tick.
+_LOOK_S, _PATIENCE_S = 2e-5, 2.0
+_READY = b"ready"
 _started: "list[subprocess.Popen[bytes]]" = []
 
 
@@ -36,7 +44,8 @@ def start(cores: Iterable[int]) -> None:
     """Run this program for these cores as long as this process lives; once.
 
     It belongs to the session of this process, and so to its autogroup: before Linux chooses between
-    threads it chooses between groups, and within this one the program comes first.
+    threads it chooses between groups. In the service's own group it would not help: whoever wakes
+    up there is as good as a tick. When this returns it has found the ticks.
 
     Parameters
     ----------
@@ -46,64 +55,95 @@ def start(cores: Iterable[int]) -> None:
     Raises
     ------
     OSError
-        If ticks come so often that there is nothing between them, or the program cannot be started.
+        If ticks come so often that there is nothing between them, or the program cannot run.
     """
-    tick_s = time.clock_getres(_COARSE)
-    if slice_s(os.cpu_count() or 1) >= tick_s:
-        raise OSError(errno.ENOTSUP, f"not needed: ticks come every {1000 * tick_s:g} ms")
-    if not _started:
-        numbers = [str(number) for number in (os.getpid(), *sorted(cores))]
-        # A group of its own: Ctrl-C is for whoever started it, and it can be told to rest.
-        _started.append(
-            subprocess.Popen(
-                [sys.executable, "-I", "-S", __file__, *numbers],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                process_group=0,
-            )
-        )
+    if _started:
+        return
+    if reason := _why_not(os.cpu_count() or 1):
+        raise OSError(errno.ENOTSUP, reason)
+    if not sys.executable:
+        raise OSError(errno.ENOENT, "no Python interpreter to start")
+    numbers = [str(number) for number in (os.getpid(), *sorted(cores))]
+    # A group of its own: Ctrl-C is for whoever started it, and it can be told to rest.
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-S", __file__, *numbers],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        process_group=0,
+    )  # fmt: skip
+    assert process.stdout is not None
+    with process.stdout as output:
+        told = b""
+        if select.select([output], [], [], 2 * _PATIENCE_S)[0]:
+            told = output.readline().strip()
+    if told != _READY:
+        process.kill()
+        process.wait()
+        raise OSError(errno.ECHILD, told.decode(errors="replace") or "it has ended at once")
+    _started.append(process)
 
 
 def rest() -> None:
-    """Let it rest while nothing trains; nothing happens if it was not started."""
-    for process in _started:
-        os.killpg(process.pid, signal.SIGSTOP)
+    """Let it rest while nothing trains, for measurements; nothing happens if it does not run."""
+    _signal(signal.SIGSTOP)
 
 
 def go_on() -> None:
     """End its rest."""
+    _signal(signal.SIGCONT)
+
+
+def _signal(which: int) -> None:
     for process in _started:
-        os.killpg(process.pid, signal.SIGCONT)
+        if process.poll() is None:
+            os.killpg(process.pid, which)
 
 
 def slice_s(num_cores: int) -> float:
-    """Return how long Linux protects a thread that has just got a core, in seconds, at most."""
+    """Return how long Linux protects a thread that has just got one of so many cores, at most."""
     return _SLICE_S * min(num_cores, _MOST_CORES).bit_length()
 
 
-def phase_s(tick_s: float, last_tick_s: Callable[[], float], now_s: Callable[[], float]) -> float:
-    """Return when ticks come, in seconds after the multiples of their interval.
+def find_tick_s(last_tick_s: Callable[[], float], now_s: Callable[[], float]) -> float:
+    """Look at two clocks until a tick has come; return when.
 
     Parameters
     ----------
-    tick_s : float
-        Their interval.
     last_tick_s, now_s : Callable[[], float]
         A clock that moves at ticks, and one that always does.
+
+    Raises
+    ------
+    OSError
+        If none is seen.
     """
-    seen_s, told_s = list[float](), last_tick_s()
-    while len(seen_s) < _NUM_TICKS:
-        if (last_s := last_tick_s()) != told_s:
-            seen_s.append(now_s())
-            told_s = last_s
-    # Whoever is interrupted sees a tick too late, and none too soon.
-    late_s = [(seen - seen_s[0] + tick_s / 2) % tick_s - tick_s / 2 for seen in seen_s]
-    return (seen_s[0] + min(late_s)) % tick_s
+    told_s, before_s = last_tick_s(), now_s()
+    give_up_at_s = before_s + _PATIENCE_S
+    while before_s < give_up_at_s:
+        last_s, after_s = last_tick_s(), now_s()
+        # Who was interrupted does not know when in the meantime it was.
+        if last_s != told_s and after_s - before_s < _LOOK_S:
+            return after_s
+        told_s, before_s = last_s, after_s
+    raise OSError(errno.ETIME, "no tick was seen")
 
 
-def rest_s(now_s: float, phase_s: float, tick_s: float) -> float:
-    """Return the seconds until the next moment of a phase."""
-    return tick_s - (now_s - phase_s) % tick_s
+def until_s(now_s: float, due_s: float, tick_s: float) -> float:
+    """Return the seconds until the next of the moments that are whole ticks from `due_s`."""
+    return tick_s - (now_s - due_s) % tick_s
+
+
+def _why_not(num_cores: int) -> str:
+    """Return why there is nothing to gain; empty if there is."""
+    if slice_s(num_cores) > _LATEST * (tick_s := _tick_s()):
+        return f"not needed: {num_cores} cores, and a tick every {1000 * tick_s:.2g} ms"
+    with contextlib.suppress(OSError):
+        if "skew_tick=1" in Path("/proc/cmdline").read_text(encoding="ascii").split():
+            return "with skew_tick=1 each core has ticks of its own"
+    return ""
+
+
+def _tick_s() -> float:
+    return time.clock_getres(_COARSE)
 
 
 def _usable(core: int) -> bool:
@@ -117,19 +157,27 @@ def _usable(core: int) -> bool:
 def main(arguments: list[str]) -> None:
     """Wake up on each core once per tick."""
     parent, *cores = (int(argument) for argument in arguments)
-    cores = [core for core in cores if _usable(core)]
-    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    tick_s = time.clock_getres(_COARSE)
-    at_s = phase_s(tick_s, lambda: time.clock_gettime(_COARSE), time.monotonic)
-    at_s += slice_s(os.cpu_count() or 1)
-    for core in cores[1:]:
-        own = os.getpid()
-        if os.fork() == 0:
-            parent, cores = own, [core]
-            break
-    if cores and _usable(cores[0]):
-        while os.getppid() == parent:
-            time.sleep(rest_s(time.monotonic(), at_s, tick_s))
+    try:
+        cores = [core for core in cores if _usable(core)]
+        if not cores:
+            raise OSError(errno.EINVAL, "none of the cores can be used")
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        due_s = find_tick_s(lambda: time.clock_gettime(_COARSE), time.monotonic)
+        due_s += slice_s(os.cpu_count() or 1)
+        for core in cores[1:]:
+            own = os.getpid()
+            if os.fork() == 0:
+                parent, cores = own, [core]
+                break
+        else:
+            print(_READY.decode(), flush=True)
+        os.sched_setaffinity(0, {cores[0]})
+    except OSError as error:
+        print(error.strerror, flush=True)
+        return
+    tick_s = _tick_s()
+    while os.getppid() == parent:
+        time.sleep(until_s(time.monotonic(), due_s, tick_s))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Training that the operating system runs only when nobody else needs the processor."""
 
 import contextlib
+import errno
 import os
 import sys
 import threading
@@ -53,7 +54,8 @@ def isolate(only: Collection[str] | None = None) -> Isolation:
     """Put this process behind all others, each mechanism on its own, and log what has worked.
 
     - between two ticks the kernel is made to choose again who computes: else a request that a tick
-      finds past its time slice may wait for training until the next one (`between_ticks`);
+      finds past its time slice may wait for training until the next one (`between_ticks`; where
+      the service is in another session);
     - every thread that computes has longer time slices than others, so that one that wakes up in
       another session does not wait for the end of one (Linux 6.12 and newer);
     - every thread that computes is of the class SCHED_IDLE, and so is every thread that it starts:
@@ -84,7 +86,7 @@ def applied_isolation() -> str:
 
 def _isolate(only: Collection[str] | None) -> Isolation:
     mechanisms: list[tuple[str, Callable[[], None]]] = [
-        # First: threads of the idle class, and what they start, have no say in these two.
+        # First: a thread of the idle class, and what it starts, may choose neither class nor slice.
         (BETWEEN_TICKS, _between_ticks),
         (LONG_SLICES, _long_slices),
         (IDLE_CLASS, _idle_class),
@@ -109,9 +111,27 @@ def _isolate(only: Collection[str] | None) -> Isolation:
 
 
 def _between_ticks() -> None:
-    # Where OpenMP binds threads, this one has a core, and training all.
-    usable = range(os.cpu_count() or 1) if are_bound() else os.sched_getaffinity(0)
-    between_ticks.start(usable)
+    if others := _others_in_session():
+        raise OSError(errno.EBUSY, f"process {others[0]} shares this session: start with setsid")
+    # Where OpenMP binds threads this one has a core, and training all.
+    between_ticks.start(os.sched_getaffinity(os.getppid() if are_bound() else 0))
+
+
+def _others_in_session() -> list[int]:
+    """Return what is in this session and neither led to this process nor was started on the way."""
+    own = os.getsid(0)
+
+    def is_in_session(process: psutil.Process) -> bool:
+        with contextlib.suppress(OSError):
+            return os.getsid(process.pid) == own
+        return False
+
+    this = psutil.Process()
+    line = [this, *filter(is_in_session, this.parents())]
+    # Below the leader: a shell may lead a session, and a service be started from it, too.
+    first = next((one for one in reversed(line) if one.pid != own), this)
+    family = {own, first.pid, *(child.pid for child in first.children(recursive=True))}
+    return sorted({one.pid for one in psutil.process_iter() if is_in_session(one)} - family)
 
 
 def _long_slices() -> None:

@@ -154,10 +154,7 @@ class Bench:
 
     def alone(self, name: str, duration_s: float) -> float:
         """Return the steps per second of a training while the services rest."""
-        trainer = self._trainers[name]
-        trainer.ask(f"run {duration_s}")
-        told = trainer.answer()
-        return float(told["num_steps"] / told["elapsed_s"])
+        return self.rationed(name, duration_s, 1.0, 0.0)
 
     def rationed(self, name: str, duration_s: float, period_s: float, share: float) -> float:
         """Return the same of a training that is stopped for a share of every period."""
@@ -165,6 +162,8 @@ class Bench:
         trainer.ask(f"run {duration_s}")
         with trainer.rationed(period_s, share):
             told = trainer.answer()
+        if told["trouble"]:
+            raise RuntimeError(f"training without services has ended: {told['trouble']}")
         return float(told["num_steps"] / told["elapsed_s"])
 
     def block(self, name: str, duration_s: float) -> Block:

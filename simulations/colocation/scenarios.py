@@ -27,6 +27,8 @@ _BOUND = {"OMP_PROC_BIND": "true"}
 _PASSIVE = {"OMP_WAIT_POLICY": "passive"}
 _ALL = (BETWEEN_TICKS, LONG_SLICES, IDLE_CLASS, AUTOGROUP, IDLE_IO)
 _ALONE_S = 1.0
+#: Protected training as it is where no service is.
+_UNGATED = "protected without the gate"
 #: Of the isolated service's 99th percentile.
 _BUDGET_FACTOR = 1.5
 
@@ -81,11 +83,15 @@ def _scenario(kind: str, loads: tuple[Load, ...], step_s: float, **options: obje
 
 SCENARIOS: tuple[Scenario, ...] = (
     _scenario("light control loop", LIGHT, 0.03, least_pace=0.9, ablated=True, gated=True),
-    _scenario("light control loop", LIGHT, 0.005, least_pace=0.9, gated=True),
+    replace(
+        _scenario("light control loop", LIGHT, 0.005, least_pace=0.9, gated=True),
+        free_cores=False,  # it is too short
+    ),
     _scenario("light control loop", LIGHT, 0.2, least_pace=0.9, gated=True),
     replace(
         _scenario("light control loop in the same session", LIGHT, 0.03, least_pace=0.9),
         same_session=True,
+        free_cores=False,  # threads that wake up beside the service cost it its credit
     ),
     _scenario("heavy control loops", HEAVY, 0.03, least_pace=0.75, ablated=True),
     _scenario("heavy control loops", HEAVY, 0.005, least_pace=0.75),
@@ -116,8 +122,8 @@ class Measured:
         Steps per second without services, of uncontrolled or of protected training, whichever is
         faster.
     rationed : float
-        The same of a training that is stopped for `service_share` of every period of the service:
-        what the processor time that the service leaves is worth on this machine.
+        The same of a training that is stopped, on all cores at once, for `service_share` of every
+        period of the service: what that much less processor time costs on this machine.
     service_share : float
         Share of all cores that the services use.
     blocks : Mapping[str, Sequence[Block]]
@@ -162,26 +168,25 @@ def conditions_of(
         training = replace(scenario.training, isolation=mechanisms, free_cores=free_cores)
         return replace(plain, training=training, environment=environment)
 
-    bound, free = isolated(*_ALL), isolated(*_ALL, environment={})
+    bound, free = isolated(*_ALL), isolated(*_ALL, environment={}, free_cores=True)
 
     def gated(name: str, condition: Condition) -> Condition:
         assert condition.training is not None
         training = replace(condition.training, budget_s=budget_s, probe=f"unix:{sockets[name]}")
         return replace(condition, training=training)
 
-    conditions = {
-        "uncontrolled": plain,
-        "protected": gated("protected", free if scenario.free_cores else bound),
-    }
+    protected = free if scenario.free_cores else bound
+    conditions = {"uncontrolled": plain, "protected": gated("protected", protected)}
+    # Without a service a gate would wait for its first request.
+    conditions[_UNGATED] = protected
     if scenario.gated or scenario.ablated:
         conditions["gate alone"] = gated("gate alone", plain)
     if scenario.ablated:
         conditions["SCHED_IDLE alone"] = isolated(IDLE_CLASS, environment={})
         conditions["autogroup alone"] = isolated(AUTOGROUP, environment={})
-        conditions["preemption between ticks alone"] = isolated(BETWEEN_TICKS, environment={})
         conditions["long time slices alone"] = isolated(LONG_SLICES, environment={})
         conditions["bound threads alone"] = isolated()
-        conditions["free cores alone"] = isolated(environment={})
+        conditions["free cores alone"] = isolated(environment={}, free_cores=True)
         conditions["isolation without long time slices"] = isolated(
             *(mechanism for mechanism in _ALL if mechanism != LONG_SLICES)
         )
@@ -214,9 +219,9 @@ def _measure(scenario: Scenario, rounds: int, block_s: float, more_rounds: int) 
             conditions = conditions_of(scenario, budget_s, sockets)
             for name, condition in conditions.items():
                 bench.add(name, condition)
-            blocks = {name: list[Block]() for name in ("off", *conditions)}
+            blocks = {n: list[Block]() for n in ("off", *conditions) if n != _UNGATED}
             # Whichever is faster where nothing disturbs: to cut a step may be, or may not.
-            alone = {way: list[float]() for way in ("uncontrolled", "protected")}
+            alone = {way: list[float]() for way in ("uncontrolled", _UNGATED)}
             rationed = {way: list[float]() for way in alone}
             for names in [list(blocks)] * rounds + [["off", "protected"]] * more_rounds:
                 for name, block in bench.interleaved(names, 1, block_s):

@@ -66,7 +66,7 @@ class Worker:
         over = threading.Event()
 
         def ration() -> None:
-            while not over.wait((1 - share) * period_s):
+            while not over.wait((1 - share) * period_s) and share:
                 self._process.send_signal(signal.SIGSTOP)
                 over.wait(share * period_s)
                 self._process.send_signal(signal.SIGCONT)

@@ -1,31 +1,31 @@
 """Looks between ticks: when they come, in closed form, and who takes them, in real processes."""
 
-import errno
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import psutil
 import pytest
 
 from deepedge_flwr.client import between_ticks
-from deepedge_flwr.client.between_ticks import phase_s, rest_s, slice_s
+from deepedge_flwr.client.between_ticks import find_tick_s, slice_s, until_s
 
 TICK_S = 0.004
 IS_LINUX = sys.platform.startswith("linux")
+CORES = sorted(os.sched_getaffinity(0)) if IS_LINUX else []
 has_room = pytest.mark.skipif(
-    not IS_LINUX or slice_s(os.cpu_count() or 1) >= time.clock_getres(6),
-    reason="this kernel has no time between a slice and the next tick",
+    not IS_LINUX or bool(between_ticks._why_not(os.cpu_count() or 1)),
+    reason="this kernel leaves nothing to gain",
 )
 
 STARTS = """
 import os, sys
 from deepedge_flwr.client import between_ticks
-between_ticks.start(os.sched_getaffinity(0))
-between_ticks.start(os.sched_getaffinity(0))  # once
+between_ticks.start(CORES)
+between_ticks.start(CORES)  # once
 for line in sys.stdin:
     getattr(between_ticks, line.strip())()
     print("done", flush=True)
@@ -35,39 +35,44 @@ for line in sys.stdin:
 class Clocks:
     """Time that goes on by a little with every look, and what its ticks show of it."""
 
-    def __init__(self, phase_s: float, look_s: float = 1e-6, interrupted_s: float = 0.0) -> None:
-        self._phase_s, self._look_s, self._interrupted_s = phase_s, look_s, interrupted_s
+    def __init__(self, phase_s: float, interrupted_s: float = 0.0) -> None:
+        self._phase_s, self._interrupted_s = phase_s, interrupted_s
         self._now_s, self._looks = 100.0, 0
 
     def now_s(self) -> float:
         return self._now_s
 
     def last_tick_s(self) -> float:
-        self._now_s += self._look_s
+        self._now_s += 1e-6
         self._looks += 1
-        if self._looks % 5000 < 5:  # some ticks are seen too late
+        if self._looks < 10:  # whatever happens during the first looks
             self._now_s += self._interrupted_s
         # It tells when a tick was due by another count, as the kernel's clock does.
         return ((self._now_s - self._phase_s) // TICK_S) * TICK_S + 0.0011
 
 
-@pytest.mark.parametrize("phase", [0.0, 0.00284, 0.0039999])
-@pytest.mark.parametrize("interrupted_s", [0.0, 0.0007])
-def test_the_phase_of_ticks_is_that_of_the_one_seen_soonest(
-    phase: float, interrupted_s: float
+@pytest.mark.parametrize("phase_s", [0.0, 0.00284, 0.0039999])
+@pytest.mark.parametrize("interrupted_s", [0.0, 0.0007, 0.003, 0.0101])
+def test_it_finds_a_tick_and_believes_no_look_in_which_it_was_interrupted(
+    phase_s: float, interrupted_s: float
 ) -> None:
-    clocks = Clocks(phase, interrupted_s=interrupted_s)
-    found = phase_s(TICK_S, clocks.last_tick_s, clocks.now_s)
-    assert 0.0 <= found < TICK_S
-    late_s = (found - phase + TICK_S / 2) % TICK_S - TICK_S / 2
+    clocks = Clocks(phase_s, interrupted_s)
+    found_s = find_tick_s(clocks.last_tick_s, clocks.now_s)
+    late_s = (found_s - phase_s + TICK_S / 2) % TICK_S - TICK_S / 2
     assert -1e-9 <= late_s <= 2e-6
 
 
-def test_it_rests_until_the_next_moment_of_its_phase() -> None:
-    assert rest_s(8.0, 0.001, TICK_S) == pytest.approx(0.001)
-    assert rest_s(8.0005, 0.001, TICK_S) == pytest.approx(0.0005)
-    assert rest_s(8.0015, 0.001, TICK_S) == pytest.approx(0.0035)
-    assert rest_s(8.0, 0.0055, TICK_S) == pytest.approx(0.0015)  # a phase beyond the next tick
+def test_a_clock_that_stands_still_is_an_error() -> None:
+    clocks = Clocks(0.0, 0.1)
+    with pytest.raises(OSError, match="no tick was seen"):
+        find_tick_s(lambda: 0.0 * clocks.last_tick_s(), clocks.now_s)
+
+
+def test_it_sleeps_until_the_next_moment_of_its_phase() -> None:
+    assert until_s(8.0, 4.001, TICK_S) == pytest.approx(0.001)
+    assert until_s(8.0005, 4.001, TICK_S) == pytest.approx(0.0005)
+    assert until_s(8.0015, 4.001, TICK_S) == pytest.approx(0.0035)
+    assert until_s(8.0, 9.0015, TICK_S) == pytest.approx(0.0015)  # of a moment to come
 
 
 def test_linux_s_slice_grows_with_the_digits_of_up_to_eight_cores() -> None:
@@ -76,17 +81,25 @@ def test_linux_s_slice_grows_with_the_digits_of_up_to_eight_cores() -> None:
 
 
 @pytest.mark.skipif(not IS_LINUX, reason="Linux has this clock")
-def test_it_says_why_there_is_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(time, "clock_getres", lambda _: 0.0005)
-    with pytest.raises(OSError, match=r"not needed: ticks come every 0\.5 ms") as raised:
-        between_ticks.start([0])
-    assert raised.value.errno == errno.ENOTSUP
+@pytest.mark.parametrize(
+    ("tick_s", "num_cores", "is_worth_it"),
+    [(0.004, 2, True), (0.004, 7, True), (0.004, 8, False), (0.001, 1, False), (0.01, 64, True)],
+)
+def test_it_says_why_there_is_nothing_to_gain(
+    monkeypatch: pytest.MonkeyPatch, tick_s: float, num_cores: int, is_worth_it: bool
+) -> None:
+    monkeypatch.setattr(time, "clock_getres", lambda _: tick_s)
+    assert (between_ticks._why_not(num_cores) == "") is is_worth_it
+    monkeypatch.setattr(os, "cpu_count", lambda: num_cores)
+    if not is_worth_it:
+        with pytest.raises(OSError, match=f"not needed: {num_cores} cores"):
+            between_ticks.start([0])
 
 
 @contextmanager
 def trainer() -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-c", STARTS],
+        [sys.executable, "-c", STARTS.replace("CORES", str(CORES))],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -106,44 +119,68 @@ def tell(process: subprocess.Popen[str], command: str) -> None:
     assert process.stdout.readline() == "done\n"
 
 
-def looking(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    """Wait until the process has one that looks for each core; return them."""
-    wanted = len(os.sched_getaffinity(0))
-    while True:
-        found = psutil.Process(process.pid).children(recursive=True)
-        if len(found) == wanted and all(len(one.cpu_affinity()) == 1 for one in found):
-            return found
+def until(is_so: Callable[[], bool]) -> None:
+    give_up_at_s = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < give_up_at_s
         time.sleep(0.01)
+
+
+def looking(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Return the processes that look, when each has gone to its core."""
+    tell(process, "go_on")
+    found = psutil.Process(process.pid).children(recursive=True)
+    until(lambda: sorted(one.cpu_affinity() for one in found) == [[core] for core in CORES])
+    return found
+
+
+def num_looks(found: Sequence[psutil.Process]) -> int:
+    return min(one.num_ctx_switches().voluntary for one in found)
+
+
+def assert_end(found: Sequence[psutil.Process]) -> None:
+    _, alive = psutil.wait_procs(found, timeout=30)
+    assert alive == []
 
 
 @has_room
 def test_each_core_has_one_that_disturbs_nobody_and_ends_with_who_started_it() -> None:
     with trainer() as process:
-        tell(process, "rest")
-        tell(process, "go_on")
         found = looking(process)
-        assert {core for one in found for core in one.cpu_affinity()} == os.sched_getaffinity(0)
         assert {os.sched_getscheduler(one.pid) for one in found} == {os.SCHED_BATCH}
         assert {os.getsid(one.pid) for one in found} == {process.pid}  # and so its autogroup
         assert os.getpgid(found[0].pid) != process.pid  # Ctrl-C is not for it
-    _, alive = psutil.wait_procs(found, timeout=30)
-    assert alive == []
+        until(lambda: num_looks(found) > 50)
+        # It sleeps in between, and so computes for a small part of what it would otherwise.
+        assert all(sum(one.cpu_times()[:2]) < 0.5 for one in found)
+    assert_end(found)
 
 
 @has_room
-def test_it_can_rest_and_even_then_ends_with_who_started_it() -> None:
+def test_it_can_rest_and_go_on_and_ends_even_then_with_who_started_it() -> None:
     with trainer() as process:
         found = looking(process)
         tell(process, "rest")
-        while {one.status() for one in found} != {psutil.STATUS_STOPPED}:
-            time.sleep(0.01)
-    _, alive = psutil.wait_procs(found, timeout=30)
-    assert alive == []
+        until(lambda: {one.status() for one in found} == {psutil.STATUS_STOPPED})
+        seen = num_looks(found)
+        tell(process, "go_on")
+        until(lambda: num_looks(found) > seen + 10)
+        tell(process, "rest")
+        until(lambda: {one.status() for one in found} == {psutil.STATUS_STOPPED})
+    assert_end(found)
 
 
 @has_room
 def test_cores_that_it_may_not_use_are_left_out() -> None:
-    code = STARTS.replace("os.sched_getaffinity(0)", "[*os.sched_getaffinity(0), 4095]")
+    code = STARTS.replace("CORES", "[*os.sched_getaffinity(0), 4095]")
     done = subprocess.run([sys.executable, "-c", code], input="rest\ngo_on\n", text=True,
                           capture_output=True, check=True, start_new_session=True)  # fmt: skip
     assert done.stdout == "done\ndone\n" and not done.stderr
+
+
+@has_room
+def test_what_keeps_it_from_running_is_told() -> None:
+    code = "from deepedge_flwr.client import between_ticks\nbetween_ticks.start([4095])\n"
+    done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True,
+                          start_new_session=True)  # fmt: skip
+    assert done.returncode == 1 and "none of the cores" in done.stderr

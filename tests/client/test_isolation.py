@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from deepedge_flwr.client import between_ticks
+
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux has these classes")
 
 REPORT = """
@@ -68,6 +70,41 @@ def test_a_service_that_wakes_up_need_not_wait_for_the_end_of_a_time_slice(
     found = run(REPORT)
     assert "time slices of 4 ms" in found["applied"]
     assert set(found["slices_s"]) == {0.004}
+
+
+@linux
+def test_the_kernel_chooses_again_between_ticks_where_there_is_something_to_gain() -> None:
+    found = run(REPORT)
+    refused = [reason for reason in found["refused"] if reason.startswith("preemption between")]
+    if reason := between_ticks._why_not(os.cpu_count() or 1):
+        assert refused == [f"preemption between ticks ([Errno 95] {reason})"]
+    else:
+        assert "preemption between ticks" in found["applied"]
+
+
+SHARED = """
+import json, os, subprocess, sys
+from deepedge_flwr.client.isolation import BETWEEN_TICKS, isolate
+
+other = subprocess.Popen(["sleep", "600"])
+code = "from deepedge_flwr.client.isolation import BETWEEN_TICKS, isolate; import json; "
+code += "print(json.dumps(isolate([BETWEEN_TICKS]).refused))"
+try:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+finally:
+    other.kill()
+print(json.dumps([other.pid, json.loads(done.stdout)]))
+"""
+
+
+@linux
+def test_not_in_a_session_that_something_else_shares() -> None:
+    """A shell may have started a service, too: whoever wakes up beside it there disturbs it."""
+    pid, refused = run(SHARED)
+    assert refused == [
+        f"preemption between ticks ([Errno 16] process {pid} shares this session: start with "
+        "setsid)"
+    ]
 
 
 @linux

@@ -92,6 +92,9 @@ def test_each_scenario_is_named_once_and_compares_with_uncontrolled_training() -
         conditions = conditions_of(scenario, 0.01, sockets)
         protected = conditions["protected"].training
         assert protected is not None and protected.probe == "unix:/p"
+        assert protected.free_cores == scenario.free_cores
+        apart = [c for name, c in conditions.items() if name != "protected without the gate"]
+        assert all(apart.count(condition) == 1 for condition in apart)
         assert conditions["uncontrolled"].training == scenario.training
         assert ("gate alone" in conditions) == (scenario.gated or scenario.ablated)
 
