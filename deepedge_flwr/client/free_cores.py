@@ -38,10 +38,10 @@ class FreeCores:
     The threads of OpenMP, which torch uses, meet after every operation: when a service takes the
     core of one of them the others wait, dozens of times a step. Here a thread computes a part of
     the batch from end to end with a library of one thread, and the threads meet twice a step: after
-    the parts, and after an update that is cut as well (an optimizer for each core, over a share of
-    the parameters). A thread that is done takes the next part, if there are more parts than cores.
-    It pays beside a service, and the more the more it takes; steps of a few milliseconds are too
-    short for it, as threads that wait for each other sleep.
+    the parts, and after the update if that is cut, too, into an optimizer for each share of the
+    parameters (DEPLOYMENT.md has an example). A thread that is done takes the next part, if there
+    are more parts than cores. It pays beside a service in another session, and the more, the more
+    that takes; a step of a few milliseconds is too short for it, as threads sleep while they wait.
 
     Inside the with block numerical libraries have one thread, for what is computed between two
     calls of `map`, too. While a simulated device trains there is one core.

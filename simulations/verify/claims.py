@@ -52,6 +52,18 @@ def write_claims(claims: Sequence[Claim], path: Path) -> None:
     path.write_text(json.dumps(rows, indent=2) + "\n")
 
 
+def read_claims(path: Path) -> list[Claim]:
+    """Read what `write_claims` has written."""
+    rows = json.loads(path.read_text())
+    return [Claim(**{key: row[key] for key in row if key != "met"}) for row in rows]
+
+
+def updated(claims: Sequence[Claim], again: Sequence[Claim]) -> list[Claim]:
+    """Return the claims, in their order, with those of the same name that were measured again."""
+    newest = {claim.name: claim for claim in [*claims, *again]}
+    return list(newest.values())
+
+
 def print_claims(claims: Sequence[Claim]) -> None:
     """Print the claims as a table."""
     table = Table("claim", "measured", "bound", "met", show_lines=True)

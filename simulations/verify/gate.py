@@ -32,16 +32,25 @@ def measure(quick: bool) -> list[Claim]:
     """Measure all claims; `quick` is one scenario, one round, and one seed of the fleet."""
     rounds, more, seeds = (1, 1, SEEDS[:1]) if quick else (ROUNDS, MORE_ROUNDS, SEEDS)
     scenarios = SCENARIOS[:1] if quick else SCENARIOS
-    claims: list[Claim] = []
+    claims = measure_scenarios(scenarios, rounds, more)
     with log_level(logging.CRITICAL), tempfile.TemporaryDirectory() as path:
-        for scenario in track(scenarios, "scenarios", console=Console(stderr=True)):
-            claims += _protected(scenario, measure_scenario(scenario, rounds, BLOCK_S, more))
         claims.append(_reacts(measure_reaction(Path("verify/gate.png"))))
         claims += [_is_safe(ending) for ending in endings()]
         claims.append(_yields(measure_yielding(_VERSIONS)))
         if not quick:
             claims += [_is_like(twin) for twin in measure_twins(TWIN_ROUNDS, TWIN_BLOCK_S)]
         claims += _fleet(Path(path), seeds)
+    return claims
+
+
+def measure_scenarios(
+    scenarios: Sequence[Scenario], rounds: int = ROUNDS, more: int = MORE_ROUNDS
+) -> list[Claim]:
+    """Measure what protected training promises beside some services."""
+    claims: list[Claim] = []
+    with log_level(logging.CRITICAL):
+        for scenario in track(scenarios, "scenarios", console=Console(stderr=True)):
+            claims += _protected(scenario, measure_scenario(scenario, rounds, BLOCK_S, more))
     return claims
 
 
@@ -59,7 +68,8 @@ def _protected(scenario: Scenario, found: Measured) -> Iterator[Claim]:
         unit="percentage points",
         kind="at most",
         how=f"all requests of {len(off)} rounds, standard error {error:.2f}, per round "
-        f"{_range(more, '.2f')}; "
+        f"{_range(more, '.2f')}; protected with {'free' if scenario.free_cores else 'bound'} "
+        f"{'cores' if scenario.free_cores else 'threads'}; "
         f"budget {1000 * found.budget_s:.2f} ms; {_conditions(found)}",
     )
     troubles = [block.trouble for block in protected if block.trouble]
