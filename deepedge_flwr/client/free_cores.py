@@ -40,8 +40,9 @@ class FreeCores:
     the batch from end to end with a library of one thread, and the threads meet twice a step: after
     the parts, and after the update if that is cut, too, into an optimizer for each share of the
     parameters (DEPLOYMENT.md has an example). A thread that is done takes the next part, if there
-    are more parts than cores. It pays beside a service in another session, and the more, the more
-    that takes; a step of a few milliseconds is too short for it, as threads sleep while they wait.
+    are more parts than cores. It is for services in another session that take much of all cores:
+    the threads sleep while they wait, and each that wakes up beside a service may delay a request
+    by a time slice. A step of a few milliseconds is too short for it.
 
     Inside the with block numerical libraries have one thread, for what is computed between two
     calls of `map`, too. While a simulated device trains there is one core.

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,8 @@ from simulations.colocation.bench import Block
 from simulations.colocation.blind_node import Yielding
 from simulations.colocation.reaction import Reaction
 from simulations.colocation.scenarios import SCENARIOS, Measured
-from simulations.verify.claims import Claim
+from simulations.verify.__main__ import main
+from simulations.verify.claims import Claim, read_claims, updated, write_claims
 from simulations.verify.gate import _fleet_claims, _protected, _reacts, _yields
 
 BUDGET_S = 0.01
@@ -85,3 +87,24 @@ def test_a_fleet_that_does_not_learn_with_the_gate_is_infinitely_slow() -> None:
     assert measured([105.0, 115.0]) == [math.inf, 1.1]
     assert measured([90.0, None]) == [math.inf, math.inf]
     assert measured([100.0, 100.0], late=0.0) == [0.0, 1.0]
+
+
+def test_what_is_measured_again_takes_the_place_of_what_was(tmp_path: Path) -> None:
+    def claim(name: str, measured: float) -> Claim:
+        return Claim(name=name, measured=measured, bound=1.0, unit="x", kind="at most", how="")
+
+    path = tmp_path / "gate.json"
+    write_claims([claim("a", 1.0), claim("b", 2.0)], path)
+    found = updated(read_claims(path), [claim("b", 0.5), claim("c", 3.0)])
+    assert found == [claim("a", 1.0), claim("b", 0.5), claim("c", 3.0)]
+
+
+@pytest.mark.parametrize("topic", ["demo", "gate"])
+def test_only_the_gate_s_scenarios_are_measured_again_and_only_after_all_were(
+    topic: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["verify", topic, "--scenarios", "1", "--out", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", arguments)
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "--scenarios is for gate, and for a file that is there" in capsys.readouterr().err
