@@ -16,6 +16,7 @@ References
 Linux 6.18, kernel/sched/fair.c: update_deadline, set_protect_slice, wakeup_preempt_fair.
 """
 
+import atexit
 import contextlib
 import errno
 import os
@@ -72,14 +73,25 @@ def start(cores: Iterable[int]) -> None:
     )  # fmt: skip
     assert process.stdout is not None
     with process.stdout as output:
-        told = b""
-        if select.select([output], [], [], 2 * _PATIENCE_S)[0]:
+        told, poll = b"", select.poll()
+        poll.register(output, select.POLLIN)
+        if poll.poll(2000 * _PATIENCE_S):
             told = output.readline().strip()
     if told != _READY:
         process.kill()
         process.wait()
-        raise OSError(errno.ECHILD, told.decode(errors="replace") or "it has ended at once")
+        raise OSError(errno.ECHILD, told.decode(errors="replace") or "it says nothing")
     _started.append(process)
+    atexit.register(_end, process, os.getpid())
+
+
+def _end(process: "subprocess.Popen[bytes]", starter: int) -> None:
+    # Where process 1 does not wait for orphans they would stay; a fork of the starter has no say.
+    if os.getpid() == starter and process.poll() is None:
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            process.terminate()
+            os.killpg(process.pid, signal.SIGCONT)
+            process.wait(_PATIENCE_S)
 
 
 def rest() -> None:
@@ -137,7 +149,7 @@ def _why_not(num_cores: int) -> str:
     if slice_s(num_cores) > _LATEST * (tick_s := _tick_s()):
         return f"not needed: {num_cores} cores, and a tick every {1000 * tick_s:.2g} ms"
     with contextlib.suppress(OSError):
-        if "skew_tick=1" in Path("/proc/cmdline").read_text(encoding="ascii").split():
+        if "skew_tick=1" in Path("/proc/cmdline").read_text(errors="replace").split():
             return "with skew_tick=1 each core has ticks of its own"
     return ""
 
@@ -157,6 +169,8 @@ def _usable(core: int) -> bool:
 def main(arguments: list[str]) -> None:
     """Wake up on each core once per tick."""
     parent, *cores = (int(argument) for argument in arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    children = list[int]()
     try:
         cores = [core for core in cores if _usable(core)]
         if not cores:
@@ -166,18 +180,22 @@ def main(arguments: list[str]) -> None:
         due_s += slice_s(os.cpu_count() or 1)
         for core in cores[1:]:
             own = os.getpid()
-            if os.fork() == 0:
-                parent, cores = own, [core]
+            if (child := os.fork()) == 0:
+                parent, cores, children = own, [core], []
                 break
+            children.append(child)
         else:
             print(_READY.decode(), flush=True)
         os.sched_setaffinity(0, {cores[0]})
+        tick_s = _tick_s()
+        while os.getppid() == parent:
+            time.sleep(until_s(time.monotonic(), due_s, tick_s))
     except OSError as error:
         print(error.strerror, flush=True)
-        return
-    tick_s = _tick_s()
-    while os.getppid() == parent:
-        time.sleep(until_s(time.monotonic(), due_s, tick_s))
+    finally:
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
 
 
 if __name__ == "__main__":

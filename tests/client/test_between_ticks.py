@@ -157,6 +157,17 @@ def test_each_core_has_one_that_disturbs_nobody_and_ends_with_who_started_it() -
 
 
 @has_room
+def test_who_started_it_waits_for_its_end_so_that_nobody_else_must() -> None:
+    with trainer() as process:
+        found = looking(process)
+        tell(process, "rest")
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(30) == 0
+        assert not any(psutil.pid_exists(one.pid) for one in found)
+
+
+@has_room
 def test_it_can_rest_and_go_on_and_ends_even_then_with_who_started_it() -> None:
     with trainer() as process:
         found = looking(process)
