@@ -124,6 +124,7 @@ def _others_in_session() -> list[int]:
     own = os.getsid(0)
 
     def is_in_session(process: psutil.Process) -> bool:
+        """Return whether a process is in this session, and has not ended."""
         with contextlib.suppress(OSError, psutil.Error):
             # What has ended, and is not waited for by its parent, is nobody.
             return os.getsid(process.pid) == own and process.status() != psutil.STATUS_ZOMBIE
