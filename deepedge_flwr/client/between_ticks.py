@@ -5,15 +5,20 @@ microseconds, until the process PID, which started it, has gone.
 
 Linux decides at its ticks who goes on: every 4 ms, where there are 250 a second. When a tick finds
 a request that has used up its time slice, any other thread may get the core, whatever the weights,
-and has it until the next tick: the request is late by 4 ms. A thread that wakes up on that core,
-and may take it, makes Linux decide again, and the service goes on. Whoever has just got a core is
-protected for as long as the shortest slice, so that is when this program wakes up: `slice_s` after
-every tick. It is of the class SCHED_BATCH, which takes the core from threads of SCHED_IDLE and from
-nobody else: it is of use where training is of that class.
+and has it until the next tick: the request is late by 4 ms. When a thread of training wakes up on
+that core, Linux brings to account what training has used, and decides again if that is more than a
+slice: the service goes on. Whoever has just got a core is protected for as long as the shortest
+slice, so this program wakes up in the middle between two ticks, or `slice_s` after one if that is
+later.
+
+It is of the class SCHED_IDLE, as training is, and takes the core from nobody: with more weight than
+a thread of training it would change, each time, what training as a whole may claim, and for how
+long it is protected from a service that wakes up. Its slices are those of the thread that starts
+it: with shorter ones than that it would shorten those of training.
 
 References
 ----------
-Linux 6.18, kernel/sched/fair.c: update_deadline, set_protect_slice, wakeup_preempt_fair.
+Linux 6.18, kernel/sched/fair.c: update_curr, update_cfs_group, set_protect_slice.
 """
 
 import atexit
@@ -33,8 +38,8 @@ _COARSE = 6
 #: Linux's shortest slice on one core (0.75 ms, and 0.7 ms since Linux 6.15), by the digits of the
 #: number of cores, of which eight count.
 _SLICE_S, _MOST_CORES = 0.00075, 8
-#: A slice that ends later than after this share of a tick leaves too little to gain.
-_LATEST = 0.7
+#: Of a tick, when to wake up if slices allow it, and when it would be too late to gain anything.
+_MIDDLE, _LATEST = 0.5, 0.7
 #: Between two looks at the clocks, if nobody interrupts; and how long to look for a tick.
 _LOOK_S, _PATIENCE_S = 2e-5, 2.0
 _READY = b"ready"
@@ -139,6 +144,11 @@ def find_tick_s(last_tick_s: Callable[[], float], now_s: Callable[[], float]) ->
     raise OSError(errno.ETIME, "no tick was seen")
 
 
+def wake_after_s(num_cores: int, tick_s: float) -> float:
+    """Return how long after a tick to wake up."""
+    return max(slice_s(num_cores), _MIDDLE * tick_s)
+
+
 def until_s(now_s: float, due_s: float, tick_s: float) -> float:
     """Return the seconds until the next of the moments that are whole ticks from `due_s`."""
     return tick_s - (now_s - due_s) % tick_s
@@ -146,7 +156,7 @@ def until_s(now_s: float, due_s: float, tick_s: float) -> float:
 
 def _why_not(num_cores: int) -> str:
     """Return why there is nothing to gain; empty if there is."""
-    if slice_s(num_cores) > _LATEST * (tick_s := _tick_s()):
+    if wake_after_s(num_cores, tick_s := _tick_s()) > _LATEST * tick_s:
         return f"not needed: {num_cores} cores, and a tick every {1000 * tick_s:.2g} ms"
     with contextlib.suppress(OSError):
         if "skew_tick=1" in Path("/proc/cmdline").read_text(errors="replace").split():
@@ -175,9 +185,9 @@ def main(arguments: list[str]) -> None:
         cores = [core for core in cores if _usable(core)]
         if not cores:
             raise OSError(errno.EINVAL, "none of the cores can be used")
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         due_s = find_tick_s(lambda: time.clock_gettime(_COARSE), time.monotonic)
-        due_s += slice_s(os.cpu_count() or 1)
+        due_s += wake_after_s(os.cpu_count() or 1, _tick_s())
         for core in cores[1:]:
             own = os.getpid()
             if (child := os.fork()) == 0:

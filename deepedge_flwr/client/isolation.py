@@ -21,14 +21,14 @@ from .time_slice import lengthen_time_slice
 
 #: Mechanisms that Linux has.
 BETWEEN_TICKS = "preemption between ticks"
-LONG_SLICES = "time slices of 4 ms"
+LONG_SLICES = "longer time slices"
 IDLE_CLASS = "SCHED_IDLE for threads that compute"
 AUTOGROUP = "autogroup niceness 19"
 IDLE_IO = "idle I/O class"
 _LOWEST_NICENESS = 19
 _AUTOGROUP_TRIES, _AUTOGROUP_PAUSE_S = 8, 0.11
-#: Longer than Linux's own, which are 2.8 ms or 3 ms from eight cores on, and shorter on fewer.
-_SLICE_S = 0.004
+#: Of Linux's own slices: longer, but not by so much that training is protected for long.
+_LONGER = 4 / 3
 #: What was done to this process: one entry, as it cannot be done twice or undone.
 _isolated: "list[Isolation]" = []
 
@@ -55,11 +55,11 @@ def is_client_process() -> bool:
 def isolate(only: Collection[str] | None = None) -> Isolation:
     """Put this process behind all others, each mechanism on its own, and log what has worked.
 
+    - every thread that computes has longer time slices than others, so that one that wakes up in
+      another session does not wait for the end of one (Linux 6.12 and newer);
     - between two ticks the kernel is made to choose again who computes: else a request that a tick
       finds past its time slice may wait for training until the next one (`between_ticks`; where
       the service is in another session);
-    - every thread that computes has longer time slices than others, so that one that wakes up in
-      another session does not wait for the end of one (Linux 6.12 and newer);
     - every thread that computes is of the class SCHED_IDLE, and so is every thread that it starts:
       those of OpenMP, BLAS and torch, too. Flower's own threads are not: without its heartbeats a
       job that a busy device makes wait would be taken for dead;
@@ -75,7 +75,7 @@ def isolate(only: Collection[str] | None = None) -> Isolation:
     Parameters
     ----------
     only : Collection[str] | None (default: None)
-        Mechanisms to apply, of `BETWEEN_TICKS`, `LONG_SLICES`, `IDLE_CLASS`, `AUTOGROUP` and
+        Mechanisms to apply, of `LONG_SLICES`, `BETWEEN_TICKS`, `IDLE_CLASS`, `AUTOGROUP` and
         `IDLE_IO`; None for all.
     """
     return _isolated[0] if _isolated else _isolate(only)
@@ -88,9 +88,9 @@ def applied_isolation() -> str:
 
 def _isolate(only: Collection[str] | None) -> Isolation:
     mechanisms: list[tuple[str, Callable[[], None]]] = [
-        # First: a thread of the idle class, and what it starts, may choose neither class nor slice.
-        (BETWEEN_TICKS, _between_ticks),
+        # What this thread starts has its slices; one of the idle class may not choose them.
         (LONG_SLICES, _long_slices),
+        (BETWEEN_TICKS, _between_ticks),
         (IDLE_CLASS, _idle_class),
         (AUTOGROUP, _autogroup),
         (IDLE_IO, _idle_io),
@@ -139,9 +139,10 @@ def _others_in_session() -> list[int]:
 
 
 def _long_slices() -> None:
+    slice_s = _LONGER * between_ticks.slice_s(os.cpu_count() or 1)
     for thread in _computing_threads():
         with contextlib.suppress(ProcessLookupError):
-            lengthen_time_slice(thread, _SLICE_S)
+            lengthen_time_slice(thread, slice_s)
 
 
 def _idle_class() -> None:

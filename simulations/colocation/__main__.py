@@ -53,12 +53,12 @@ def _print(found: Measured) -> None:
     Console().print(_table(found))
     print(
         f"training that is stopped for {found.service_share:.0%} of every period, without the "
-        f"service: {found.rationed / found.allowed:.2f}x"
+        f"service: {found.rationed_pace:.2f}x"
     )
     off, beside = found.blocks["off"], found.blocks["uncontrolled"]
     paused = found.blocks.get("gate alone", ())
     service = calibrated(found.scenario.loads[0], found.budget_s, off, beside, paused)
-    pace = median(block.steps_per_s for block in beside) / found.alone
+    pace = median(block.steps_per_s for block in beside) / found.alone["uncontrolled"]
     print(f"training beside it, uncontrolled: {pace:.2f} of its pace on the idle machine")
     print("the simulated service that is like it:")
     for name, value in asdict(service).items():

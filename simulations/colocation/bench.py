@@ -153,7 +153,7 @@ class Bench:
         return self._sizes[work]
 
     def alone(self, name: str, duration_s: float) -> float:
-        """Return the steps per second of a training while the services rest."""
+        """Return the steps per second of a training, without its gate, while the services rest."""
         return self.rationed(name, duration_s, 1.0, 0.0)
 
     def rationed(self, name: str, duration_s: float, period_s: float, share: float) -> float:
@@ -172,7 +172,7 @@ class Bench:
         for service in self._services:
             service.ask(f"run {duration_s + _WARM_UP_S}")
         if trainer is not None:
-            trainer.ask(f"run {duration_s}")
+            trainer.ask(f"run {duration_s} gated")
         served = [service.answer() for service in self._services]
         trained = trainer.answer() if trainer is not None else {}
         return Block(

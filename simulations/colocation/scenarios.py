@@ -25,10 +25,8 @@ from .worker import in_own_session
 #: As the SuperNode's unit file has it (DEPLOYMENT.md).
 _BOUND = {"OMP_PROC_BIND": "true"}
 _PASSIVE = {"OMP_WAIT_POLICY": "passive"}
-_ALL = (BETWEEN_TICKS, LONG_SLICES, IDLE_CLASS, AUTOGROUP, IDLE_IO)
+_ALL = (LONG_SLICES, BETWEEN_TICKS, IDLE_CLASS, AUTOGROUP, IDLE_IO)
 _ALONE_S = 1.0
-#: Protected training as it is where no service is.
-_UNGATED = "protected without the gate"
 #: Of the isolated service's 99th percentile.
 _BUDGET_FACTOR = 1.5
 
@@ -113,12 +111,13 @@ class Measured:
         Of what.
     budget_s : float
         The services' budget: 1.5 times the isolated 99th percentile.
-    alone : float
-        Steps per second without services, of uncontrolled or of protected training, whichever is
-        faster.
+    alone : Mapping[str, float]
+        Steps per second of each condition's training without services, and without its gate, which
+        would wait for one. Each process has its own, as two of the same program differ by some per
+        cent, by where their memory happens to lie.
     rationed : float
-        The same of a training that is stopped, on all cores at once, for `service_share` of every
-        period of the service: what that much less processor time costs on this machine.
+        The same of protected training that is stopped, on all cores at once, for `service_share` of
+        every period of the service: what that much less processor time costs on this machine.
     service_share : float
         Share of all cores that the services use.
     blocks : Mapping[str, Sequence[Block]]
@@ -127,7 +126,7 @@ class Measured:
 
     scenario: Scenario
     budget_s: float
-    alone: float
+    alone: Mapping[str, float]
     rationed: float
     service_share: float
     blocks: Mapping[str, Sequence[Block]]
@@ -136,14 +135,20 @@ class Measured:
         """Return the share of late requests over all blocks of a condition."""
         return float(np.mean(latencies_of(self.blocks[name]) > self.budget_s))
 
-    @property
-    def allowed(self) -> float:
-        """Steps per second that the idle processor time allows."""
-        return self.alone * (1 - self.service_share)
-
     def paces(self, name: str) -> list[float]:
         """Return steps per second relative to what the idle processor time allows."""
-        return [block.steps_per_s / self.allowed for block in self.blocks[name]]
+        allowed = self.alone[name] * (1 - self.service_share)
+        return [block.steps_per_s / allowed for block in self.blocks[name]]
+
+    @property
+    def rationed_pace(self) -> float:
+        """Return the same of the training that is stopped for as long as services compute."""
+        return self.rationed / (self.alone["protected"] * (1 - self.service_share))
+
+    @property
+    def undisturbed_pace(self) -> float:
+        """Return the pace of protected training relative to uncontrolled, both without services."""
+        return self.alone["protected"] / self.alone["uncontrolled"]
 
 
 def budget_of(alone: Sequence[Block]) -> float:
@@ -172,11 +177,10 @@ def conditions_of(
 
     protected = free if scenario.free_cores else bound
     conditions = {"uncontrolled": plain, "protected": gated("protected", protected)}
-    # Without a service a gate would wait for its first request.
-    conditions[_UNGATED] = protected
     if scenario.gated or scenario.ablated:
         conditions["gate alone"] = gated("gate alone", plain)
     if scenario.ablated:
+        without_looks = tuple(mechanism for mechanism in _ALL if mechanism != BETWEEN_TICKS)
         conditions["SCHED_IDLE alone"] = isolated(IDLE_CLASS, environment={})
         conditions["autogroup alone"] = isolated(AUTOGROUP, environment={})
         conditions["long time slices alone"] = isolated(LONG_SLICES, environment={})
@@ -190,7 +194,10 @@ def conditions_of(
         conditions["isolation and bound threads"] = bound
         conditions["isolation and free cores"] = free
         conditions["isolation without preemption between ticks, free cores"] = isolated(
-            *_ALL[1:], environment={}, free_cores=True
+            *without_looks, environment={}, free_cores=True
+        )
+        conditions["isolation without preemption between ticks, bound threads"] = isolated(
+            *without_looks
         )
     return conditions
 
@@ -214,22 +221,20 @@ def _measure(scenario: Scenario, rounds: int, block_s: float, more_rounds: int) 
             conditions = conditions_of(scenario, budget_s, sockets)
             for name, condition in conditions.items():
                 bench.add(name, condition)
-            blocks = {n: list[Block]() for n in ("off", *conditions) if n != _UNGATED}
-            # Whichever is faster where nothing disturbs: to cut a step may be, or may not.
-            alone = {way: list[float]() for way in ("uncontrolled", _UNGATED)}
-            rationed = {way: list[float]() for way in alone}
+            blocks = {name: list[Block]() for name in ("off", *conditions)}
+            alone, rationed = {name: list[float]() for name in conditions}, list[float]()
             for names in [list(blocks)] * rounds + [["off", "protected"]] * more_rounds:
                 for name, block in bench.interleaved(names, 1, block_s):
                     blocks[name].append(block)
+                for name in names[1:]:
+                    alone[name].append(bench.alone(name, _ALONE_S))
                 share, period_s = _share(blocks["off"]), scenario.loads[0].period_s
-                for way in alone:
-                    alone[way].append(bench.alone(way, _ALONE_S))
-                    rationed[way].append(bench.rationed(way, _ALONE_S, period_s, share))
+                rationed.append(bench.rationed("protected", _ALONE_S, period_s, share))
     return Measured(
         scenario=scenario,
         budget_s=budget_s,
-        alone=max(median(paces) for paces in alone.values()),
-        rationed=max(median(paces) for paces in rationed.values()),
+        alone={name: median(paces) for name, paces in alone.items()},
+        rationed=median(rationed),
         service_share=_share(blocks["off"]),
         blocks=blocks,
     )

@@ -1,7 +1,7 @@
 """Training beside a service in a process of its own: `python -m simulations.colocation.trainer`.
 
 It obeys lines on its standard input: `run SECONDS` trains that long, as a ClientApp would, and
-answers with a JSON object; `end` ends it.
+answers with a JSON object, `run SECONDS gated` does so with its gate; `end` ends it.
 """
 
 import contextlib
@@ -203,11 +203,11 @@ def main() -> None:
             command, *rest = line.split()
             if command == "end":
                 return
-            gate = _gate(training)
+            gate = _gate(training) if "gated" in rest else None
             if gate is not None:
                 gate.remember(memory)
             watched = None
-            if probe is not None:
+            if gate is not None and probe is not None:
                 drain(probe)
                 watched = Watched(probe, _SILENCE_S)
             # Others are measured while this process does nothing.
@@ -215,7 +215,7 @@ def main() -> None:
             told = train(step, gate, watched, float(rest[0]))
             between_ticks.rest()
             say(json.dumps(told))
-            memory = [] if gate is None else gate.memory
+            memory = memory if gate is None else gate.memory
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from deepedge_flwr.client import between_ticks
-from deepedge_flwr.client.between_ticks import find_tick_s, slice_s, until_s
+from deepedge_flwr.client.between_ticks import find_tick_s, slice_s, until_s, wake_after_s
 
 TICK_S = 0.004
 IS_LINUX = sys.platform.startswith("linux")
@@ -78,6 +78,12 @@ def test_it_sleeps_until_the_next_moment_of_its_phase() -> None:
 def test_linux_s_slice_grows_with_the_digits_of_up_to_eight_cores() -> None:
     slices_s = [slice_s(num) for num in (1, 2, 3, 4, 7, 8, 64)]
     assert slices_s == pytest.approx([0.00075, 0.0015, 0.0015, 0.00225, 0.00225, 0.003, 0.003])
+
+
+def test_it_wakes_up_in_the_middle_between_two_ticks_but_not_within_a_slice() -> None:
+    assert wake_after_s(2, TICK_S) == 0.002
+    assert wake_after_s(4, TICK_S) == slice_s(4) == pytest.approx(0.00225)
+    assert wake_after_s(8, 0.01) == 0.005
 
 
 @pytest.mark.skipif(not IS_LINUX, reason="Linux has this clock")
@@ -147,7 +153,7 @@ def assert_end(found: Sequence[psutil.Process]) -> None:
 def test_each_core_has_one_that_disturbs_nobody_and_ends_with_who_started_it() -> None:
     with trainer() as process:
         found = looking(process)
-        assert {os.sched_getscheduler(one.pid) for one in found} == {os.SCHED_BATCH}
+        assert {os.sched_getscheduler(one.pid) for one in found} == {os.SCHED_IDLE}
         assert {os.getsid(one.pid) for one in found} == {process.pid}  # and so its autogroup
         assert os.getpgid(found[0].pid) != process.pid  # Ctrl-C is not for it
         until(lambda: num_looks(found) > 50)

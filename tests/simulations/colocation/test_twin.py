@@ -68,12 +68,15 @@ def test_pace_is_relative_to_the_processor_time_that_the_service_leaves() -> Non
     found = Measured(
         scenario=SCENARIOS[0],
         budget_s=0.004,
-        alone=10.0,
+        alone={"uncontrolled": 12.0, "protected": 10.0},
         rationed=8.0,
         service_share=0.1,
-        blocks={"uncontrolled": [block(ALONE, steps=80)]},
+        blocks={name: [block(ALONE, steps=80)] for name in ("uncontrolled", "protected")},
     )
-    assert found.paces("uncontrolled") == [8.0 / (10.0 * 0.9)]
+    assert found.paces("uncontrolled") == [8.0 / (12.0 * 0.9)]
+    assert found.paces("protected") == [8.0 / (10.0 * 0.9)]
+    assert found.rationed_pace == 8.0 / (10.0 * 0.9)
+    assert found.undisturbed_pace == 10.0 / 12.0
 
 
 def test_a_factor_is_never_below_one() -> None:
@@ -93,8 +96,8 @@ def test_each_scenario_is_named_once_and_compares_with_uncontrolled_training() -
         protected = conditions["protected"].training
         assert protected is not None and protected.probe == "unix:/p"
         assert protected.free_cores == scenario.free_cores
-        apart = [c for name, c in conditions.items() if name != "protected without the gate"]
-        assert all(apart.count(condition) == 1 for condition in apart)
+        each = list(conditions.values())
+        assert all(each.count(condition) == 1 for condition in each)
         assert conditions["uncontrolled"].training == scenario.training
         assert ("gate alone" in conditions) == (scenario.gated or scenario.ablated)
 

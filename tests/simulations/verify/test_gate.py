@@ -30,8 +30,14 @@ def block(late: float, steps: int = 40, elapsed_s: float = 4.0, trouble: str = "
 
 def claims(protected: Sequence[Block]) -> list[Claim]:
     off = [block(0.001) for _ in protected]
-    found = Measured(scenario=SCENARIOS[0], budget_s=BUDGET_S, alone=10.0, rationed=8.0,
-                     service_share=0.0, blocks={"off": off, "protected": protected})  # fmt: skip
+    found = Measured(
+        scenario=SCENARIOS[0],
+        budget_s=BUDGET_S,
+        alone={"protected": 10.0, "uncontrolled": 9.0},
+        rationed=8.0,
+        service_share=0.0,
+        blocks={"off": off, "protected": protected},
+    )
     return list(_protected(SCENARIOS[0], found))
 
 
