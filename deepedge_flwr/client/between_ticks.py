@@ -6,15 +6,16 @@ microseconds, until the process PID, which started it, has gone.
 Linux decides at its ticks who goes on: every 4 ms, where there are 250 a second. When a tick finds
 a request that has used up its time slice, any other thread may get the core, whatever the weights,
 and has it until the next tick: the request is late by 4 ms. When a thread of training wakes up on
-that core, Linux brings to account what training has used, and decides again if that is more than a
-slice: the service goes on. Whoever has just got a core is protected for as long as the shortest
-slice, so this program wakes up in the middle between two ticks, or `slice_s` after one if that is
-later.
+that core the weight of training as a whole changes there; Linux then brings to account what it has
+used, and decides again if that is more than a slice: the service goes on. Whoever has just got a
+core is protected for as long as the shortest slice, so this program wakes up in the middle between
+two ticks, or `slice_s` after one if that is later.
 
-It is of the class SCHED_IDLE, as training is, and takes the core from nobody: with more weight than
-a thread of training it would change, each time, what training as a whole may claim, and for how
-long it is protected from a service that wakes up. Its slices are those of the thread that starts
-it: with shorter ones than that it would shorten those of training.
+It is of the class SCHED_IDLE, as training is, and takes the core from nobody. With more weight than
+a thread of training it would change so much each time that training is protected for longer from a
+service that wakes up. But while it waits for its turn Linux takes its core for crowded, and moves
+threads of training away that are not bound to it. Its slices are those of the thread that starts
+it: with shorter ones it would shorten those of training.
 
 References
 ----------
@@ -25,6 +26,8 @@ import atexit
 import contextlib
 import errno
 import os
+import platform
+import re
 import select
 import signal
 import subprocess
@@ -38,8 +41,11 @@ _COARSE = 6
 #: Linux's shortest slice on one core (0.75 ms, and 0.7 ms since Linux 6.15), by the digits of the
 #: number of cores, of which eight count.
 _SLICE_S, _MOST_CORES = 0.00075, 8
+#: The first Linux that decides again whenever it brings to account.
+_OLDEST = 6, 17
 #: Of a tick, when to wake up if slices allow it, and when it would be too late to gain anything.
 _MIDDLE, _LATEST = 0.5, 0.7
+_FEWEST = 2
 #: Between two looks at the clocks, if nobody interrupts; and how long to look for a tick.
 _LOOK_S, _PATIENCE_S = 2e-5, 2.0
 _READY = b"ready"
@@ -56,12 +62,15 @@ def start(cores: Iterable[int]) -> None:
     Parameters
     ----------
     cores : Iterable[int]
-        Numbers of the cores; those that the process may not use are left out.
+        Numbers of the cores; those that the process may not use are left out. Each thread of
+        training has to be bound to one of them.
 
     Raises
     ------
     OSError
-        If ticks come so often that there is nothing between them, or the program cannot run.
+        If Linux is older than 6.17, ticks come so often that there is nothing between them, there
+        are fewer than two cores (beside one there is no weight to change), or the program cannot
+        run.
     """
     if _started:
         return
@@ -156,12 +165,19 @@ def until_s(now_s: float, due_s: float, tick_s: float) -> float:
 
 def _why_not(num_cores: int) -> str:
     """Return why there is nothing to gain; empty if there is."""
+    release = platform.release()
+    if _version_of(release) < _OLDEST:
+        return f"needs Linux {_OLDEST[0]}.{_OLDEST[1]} or newer, this is {release}"
     if wake_after_s(num_cores, tick_s := _tick_s()) > _LATEST * tick_s:
         return f"not needed: {num_cores} cores, and a tick every {1000 * tick_s:.2g} ms"
     with contextlib.suppress(OSError):
         if "skew_tick=1" in Path("/proc/cmdline").read_text(errors="replace").split():
             return "with skew_tick=1 each core has ticks of its own"
     return ""
+
+
+def _version_of(release: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", release)[:2])
 
 
 def _tick_s() -> float:
@@ -183,11 +199,12 @@ def main(arguments: list[str]) -> None:
     children = list[int]()
     try:
         cores = [core for core in cores if _usable(core)]
-        if not cores:
-            raise OSError(errno.EINVAL, "none of the cores can be used")
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        if len(cores) < _FEWEST:
+            raise OSError(errno.EINVAL, f"needs {_FEWEST} cores, may use {len(cores)}")
         due_s = find_tick_s(lambda: time.clock_gettime(_COARSE), time.monotonic)
         due_s += wake_after_s(os.cpu_count() or 1, _tick_s())
+        # Not before: a tick is not seen by who waits for its turn.
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         for core in cores[1:]:
             own = os.getpid()
             if (child := os.fork()) == 0:

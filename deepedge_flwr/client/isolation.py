@@ -17,7 +17,7 @@ from ..core.clock import WallClock
 from . import between_ticks
 from .free_cores import THREAD_NAME
 from .threads import are_bound
-from .time_slice import lengthen_time_slice
+from .time_slice import lengthen_time_slice, time_slice_s
 
 #: Mechanisms that Linux has.
 BETWEEN_TICKS = "preemption between ticks"
@@ -59,7 +59,7 @@ def isolate(only: Collection[str] | None = None) -> Isolation:
       another session does not wait for the end of one (Linux 6.12 and newer);
     - between two ticks the kernel is made to choose again who computes: else a request that a tick
       finds past its time slice may wait for training until the next one (`between_ticks`; where
-      the service is in another session);
+      OpenMP's threads are bound and the service is in another session; Linux 6.17 and newer);
     - every thread that computes is of the class SCHED_IDLE, and so is every thread that it starts:
       those of OpenMP, BLAS and torch, too. Flower's own threads are not: without its heartbeats a
       job that a busy device makes wait would be taken for dead;
@@ -115,8 +115,10 @@ def _isolate(only: Collection[str] | None) -> Isolation:
 def _between_ticks() -> None:
     if others := _others_in_session():
         raise OSError(errno.EBUSY, f"process {others[0]} shares this session: start with setsid")
-    # Where OpenMP binds threads this one has a core, and training all.
-    between_ticks.start(os.sched_getaffinity(os.getppid() if are_bound() else 0))
+    if not are_bound():
+        raise OSError(errno.ENOTSUP, "threads that are not bound would be moved: OMP_PROC_BIND")
+    # This thread has a core, and training all.
+    between_ticks.start(os.sched_getaffinity(os.getppid()))
 
 
 def _others_in_session() -> list[int]:
@@ -139,7 +141,8 @@ def _others_in_session() -> list[int]:
 
 
 def _long_slices() -> None:
-    slice_s = _LONGER * between_ticks.slice_s(os.cpu_count() or 1)
+    own_s = time_slice_s(threading.get_native_id())
+    slice_s = _LONGER * (own_s or between_ticks.slice_s(os.cpu_count() or 1))
     for thread in _computing_threads():
         with contextlib.suppress(ProcessLookupError):
             lengthen_time_slice(thread, slice_s)

@@ -48,12 +48,12 @@ def lengthen_time_slice(thread: int, slice_s: float) -> None:
     Linux, kernel/sched/fair.c, PREEMPT_SHORT; sched_setattr(2).
     """
     wanted_ns = round(1e9 * slice_s)
-    if time_slice_s(thread) >= slice_s:
+    if round(1e9 * time_slice_s(thread)) >= wanted_ns:
         return
     niceness = os.getpriority(os.PRIO_PROCESS, thread)
     asked = _ATTRIBUTES.pack(_ATTRIBUTES.size, 0, _KEEP_POLICY, niceness, 0, wanted_ns, 0, 0)
     _call(0, thread, asked, 0)
-    if time_slice_s(thread) < slice_s:
+    if round(1e9 * time_slice_s(thread)) < wanted_ns:
         raise OSError(errno.ENOSYS, "needs Linux 6.12 or newer, and a thread of a normal class")
 
 

@@ -14,7 +14,8 @@ from ..experiment import log_level
 from .scenarios import SCENARIOS, Measured, measure_scenario
 from .twin import calibrated
 
-_COLUMNS = ("condition", "missed", "p99 ms", "run queue ms/s", "wake-up p99 ms", "training")
+_COLUMNS = ("condition", "missed", "p99 ms", "run queue ms/s", "wake-up p99 ms", "training",
+            "without services")  # fmt: skip
 
 
 def main() -> int:
@@ -75,6 +76,7 @@ def _table(found: Measured) -> Table:
             f"{1000 * median(block.queued_share for block in blocks):.1f}",
             f"{1000 * median(block.wake_s(0.99) for block in blocks):.2f}",
             "" if name == "off" else f"{median(found.paces(name)):.2f}x",
+            "" if name == "off" else f"{found.undisturbed_pace(name):.2f}x",
         )
         table.add_row(name, *figures)
     return table

@@ -145,10 +145,9 @@ class Measured:
         """Return the same of the training that is stopped for as long as services compute."""
         return self.rationed / (self.alone["protected"] * (1 - self.service_share))
 
-    @property
-    def undisturbed_pace(self) -> float:
-        """Return the pace of protected training relative to uncontrolled, both without services."""
-        return self.alone["protected"] / self.alone["uncontrolled"]
+    def undisturbed_pace(self, name: str) -> float:
+        """Return the pace without services and gate, relative to uncontrolled training's."""
+        return self.alone[name] / self.alone["uncontrolled"]
 
 
 def budget_of(alone: Sequence[Block]) -> float:
@@ -193,12 +192,7 @@ def conditions_of(
         conditions["isolation with passive waiting"] = isolated(*_ALL, environment=_PASSIVE)
         conditions["isolation and bound threads"] = bound
         conditions["isolation and free cores"] = free
-        conditions["isolation without preemption between ticks, free cores"] = isolated(
-            *without_looks, environment={}, free_cores=True
-        )
-        conditions["isolation without preemption between ticks, bound threads"] = isolated(
-            *without_looks
-        )
+        conditions["isolation without preemption between ticks"] = isolated(*without_looks)
     return conditions
 
 
@@ -226,7 +220,8 @@ def _measure(scenario: Scenario, rounds: int, block_s: float, more_rounds: int) 
             for names in [list(blocks)] * rounds + [["off", "protected"]] * more_rounds:
                 for name, block in bench.interleaved(names, 1, block_s):
                     blocks[name].append(block)
-                for name in names[1:]:
+                # What the other two are compared with: in every round, as they are.
+                for name in dict.fromkeys([*names[1:], "uncontrolled"]):
                     alone[name].append(bench.alone(name, _ALONE_S))
                 share, period_s = _share(blocks["off"]), scenario.loads[0].period_s
                 rationed.append(bench.rationed("protected", _ALONE_S, period_s, share))

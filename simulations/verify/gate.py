@@ -54,7 +54,7 @@ def measure_scenarios(
         for scenario in track(scenarios, "scenarios", console=Console(stderr=True)):
             found.append(measure_scenario(scenario, rounds, BLOCK_S, more))
             claims += _protected(scenario, found[-1])
-    return claims + (list(_costs_nothing(found)) if len(found) == len(SCENARIOS) else [])
+    return claims + (list(_undisturbed(found)) if set(scenarios) == set(SCENARIOS) else [])
 
 
 def _protected(scenario: Scenario, found: Measured) -> Iterator[Claim]:
@@ -91,7 +91,8 @@ def _protected(scenario: Scenario, found: Measured) -> Iterator[Claim]:
 def _keeps_pace(scenario: Scenario, least_pace: float, found: Measured) -> Claim:
     paces = found.paces("protected")
     return Claim(
-        name=f"{scenario.name}: training relative to what the idle processor time allows",
+        name=f"{scenario.name}: training relative to what the idle processor time allows the "
+        "same process",
         measured=median(paces),
         bound=least_pace,
         unit="x",
@@ -104,9 +105,13 @@ def _keeps_pace(scenario: Scenario, least_pace: float, found: Measured) -> Claim
     )
 
 
-def _costs_nothing(found: Sequence[Measured]) -> Iterator[Claim]:
+def _undisturbed(found: Sequence[Measured]) -> Iterator[Claim]:
     for free_cores, what in ((False, "bound threads"), (True, "free cores")):
-        paces = [one.undisturbed_pace for one in found if one.scenario.free_cores == free_cores]
+        paces = [
+            one.undisturbed_pace("protected")
+            for one in found
+            if one.scenario.free_cores == free_cores
+        ]
         yield Claim(
             name=f"protected training with {what} relative to uncontrolled, both without services",
             measured=median(paces),
@@ -129,9 +134,14 @@ def _conditions(found: Measured) -> str:
         f"{1000 * median(b.quantile_s(0.99) for b in blocks):.2f} ms, run-queue delay "
         f"{1000 * median(b.queued_share for b in blocks):.1f} ms/s, p99 of wake-ups "
         f"{1000 * median(b.wake_s(0.99) for b in blocks):.2f} ms"
-        + (f", training {median(found.paces(name)):.2f}x" if name != "off" else "")
+        + (_paces(found, name) if name != "off" else "")
         for name, blocks in found.blocks.items()
     )
+
+
+def _paces(found: Measured, name: str) -> str:
+    beside, without = median(found.paces(name)), found.undisturbed_pace(name)
+    return f", training {beside:.2f}x, without services {without:.2f}x of uncontrolled"
 
 
 def _miss_text(blocks: Sequence[Block], budget_s: float) -> str:

@@ -1,6 +1,7 @@
 """Looks between ticks: when they come, in closed form, and who takes them, in real processes."""
 
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -12,18 +13,21 @@ import pytest
 
 from deepedge_flwr.client import between_ticks
 from deepedge_flwr.client.between_ticks import find_tick_s, slice_s, until_s, wake_after_s
+from deepedge_flwr.client.time_slice import time_slice_s
 
 TICK_S = 0.004
 IS_LINUX = sys.platform.startswith("linux")
 CORES = sorted(os.sched_getaffinity(0)) if IS_LINUX else []
 has_room = pytest.mark.skipif(
-    not IS_LINUX or bool(between_ticks._why_not(os.cpu_count() or 1)),
+    not IS_LINUX or len(CORES) < 2 or bool(between_ticks._why_not(os.cpu_count() or 1)),
     reason="this kernel leaves nothing to gain",
 )
 
 STARTS = """
-import os, sys
-from deepedge_flwr.client import between_ticks
+import contextlib, os, sys, threading
+from deepedge_flwr.client import between_ticks, time_slice
+with contextlib.suppress(OSError):  # an older Linux
+    time_slice.lengthen_time_slice(threading.get_native_id(), 0.02)
 between_ticks.start(CORES)
 between_ticks.start(CORES)  # once
 for line in sys.stdin:
@@ -95,11 +99,22 @@ def test_it_says_why_there_is_nothing_to_gain(
     monkeypatch: pytest.MonkeyPatch, tick_s: float, num_cores: int, is_worth_it: bool
 ) -> None:
     monkeypatch.setattr(time, "clock_getres", lambda _: tick_s)
+    monkeypatch.setattr(platform, "release", lambda: "6.17.0-rc1")
     assert (between_ticks._why_not(num_cores) == "") is is_worth_it
     monkeypatch.setattr(os, "cpu_count", lambda: num_cores)
     if not is_worth_it:
         with pytest.raises(OSError, match=f"not needed: {num_cores} cores"):
             between_ticks.start([0])
+
+
+@pytest.mark.skipif(not IS_LINUX, reason="Linux has this clock")
+@pytest.mark.parametrize("release", ["6.16.12-arch1-1", "6.6.31+rpt-rpi-v8", "5.15.0-91-generic"])
+def test_an_older_linux_does_not_decide_again(
+    monkeypatch: pytest.MonkeyPatch, release: str
+) -> None:
+    monkeypatch.setattr(platform, "release", lambda: release)
+    with pytest.raises(OSError, match=f"needs Linux 6.17 or newer, this is {release[:4]}"):
+        between_ticks.start([0, 1])
 
 
 @contextmanager
@@ -150,10 +165,14 @@ def assert_end(found: Sequence[psutil.Process]) -> None:
 
 
 @has_room
-def test_each_core_has_one_that_disturbs_nobody_and_ends_with_who_started_it() -> None:
+def test_each_core_has_one_that_disturbs_nobody_and_ends_with_who_started_it(
+    has_slices: bool,
+) -> None:
     with trainer() as process:
         found = looking(process)
         assert {os.sched_getscheduler(one.pid) for one in found} == {os.SCHED_IDLE}
+        if has_slices:  # shorter ones would shorten those of training
+            assert {time_slice_s(one.pid) for one in found} == {0.02}
         assert {os.getsid(one.pid) for one in found} == {process.pid}  # and so its autogroup
         assert os.getpgid(found[0].pid) != process.pid  # Ctrl-C is not for it
         until(lambda: num_looks(found) > 50)
@@ -197,7 +216,7 @@ def test_cores_that_it_may_not_use_are_left_out() -> None:
 
 @has_room
 def test_what_keeps_it_from_running_is_told() -> None:
-    code = "from deepedge_flwr.client import between_ticks\nbetween_ticks.start([4095])\n"
+    code = "from deepedge_flwr.client import between_ticks\nbetween_ticks.start([0, 4095])\n"
     done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True,
                           start_new_session=True)  # fmt: skip
-    assert done.returncode == 1 and "none of the cores" in done.stderr
+    assert done.returncode == 1 and "needs 2 cores, may use 1" in done.stderr

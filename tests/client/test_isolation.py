@@ -30,24 +30,25 @@ flower = os.sched_getscheduler(before.native_id)
 classes = [os.sched_getscheduler(int(t)) for t in os.listdir("/proc/self/task")
            if int(t) != before.native_id]
 try:
-    slices_s = [time_slice_s(int(t)) for t in os.listdir("/proc/self/task")
-                if int(t) != before.native_id]
+    slices = [time_slice_s(int(t)) / time_slice_s(before.native_id)
+              for t in os.listdir("/proc/self/task") if int(t) != before.native_id]
 except OSError:
-    slices_s = []
+    slices = []
 go_on.set()
 group = Path("/proc/self/autogroup")
-print(json.dumps({"classes": classes, "flower": flower, "slices_s": slices_s,
+print(json.dumps({"classes": classes, "flower": flower, "slices": slices,
                   "applied": found.applied, "refused": found.refused,
                   "group": group.read_text() if group.exists() else ""}))
 """
 
 
-def run(code: str) -> Any:
+def run(code: str, **environment: str) -> Any:
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         check=True,
+        env={**os.environ, **environment},
         start_new_session=True,  # its autogroup is not that of the tests
     )
     return json.loads(done.stdout.strip().splitlines()[-1])
@@ -69,18 +70,25 @@ def test_a_service_that_wakes_up_need_not_wait_for_the_end_of_a_time_slice(
         pytest.skip("this kernel has no time slices to set")
     found = run(REPORT)
     assert "longer time slices" in found["applied"]
-    own_s = between_ticks.slice_s(os.cpu_count() or 1)
-    assert {round(slice_s / own_s, 6) for slice_s in found["slices_s"]} == {round(4 / 3, 6)}
+    assert found["slices"] == pytest.approx([4 / 3] * len(found["slices"]), rel=1e-6)
 
 
 @linux
 def test_the_kernel_chooses_again_between_ticks_where_there_is_something_to_gain() -> None:
-    found = run(REPORT)
+    found = run(REPORT, OMP_PROC_BIND="true")
     refused = [reason for reason in found["refused"] if reason.startswith("preemption between")]
     if reason := between_ticks._why_not(os.cpu_count() or 1):
         assert refused == [f"preemption between ticks ([Errno 95] {reason})"]
+    elif len(os.sched_getaffinity(0)) < 2:
+        assert refused == ["preemption between ticks ([Errno 10] needs 2 cores, may use 1)"]
     else:
         assert "preemption between ticks" in found["applied"]
+
+
+@linux
+def test_threads_that_linux_may_move_are_left_alone_between_ticks() -> None:
+    refused = run(REPORT, OMP_PROC_BIND="false")["refused"]
+    assert [reason for reason in refused if "not bound" in reason and "OMP_PROC_BIND" in reason]
 
 
 SHARED = """

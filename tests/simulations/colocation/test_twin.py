@@ -76,7 +76,7 @@ def test_pace_is_relative_to_the_processor_time_that_the_service_leaves() -> Non
     assert found.paces("uncontrolled") == [8.0 / (12.0 * 0.9)]
     assert found.paces("protected") == [8.0 / (10.0 * 0.9)]
     assert found.rationed_pace == 8.0 / (10.0 * 0.9)
-    assert found.undisturbed_pace == 10.0 / 12.0
+    assert found.undisturbed_pace("protected") == 10.0 / 12.0
 
 
 def test_a_factor_is_never_below_one() -> None:

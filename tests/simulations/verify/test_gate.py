@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,10 +13,10 @@ import pytest
 from simulations.colocation.bench import Block
 from simulations.colocation.blind_node import Yielding
 from simulations.colocation.reaction import Reaction
-from simulations.colocation.scenarios import SCENARIOS, Measured
+from simulations.colocation.scenarios import SCENARIOS, Measured, Scenario
 from simulations.verify.__main__ import main
 from simulations.verify.claims import Claim, read_claims, updated, write_claims
-from simulations.verify.gate import _fleet_claims, _protected, _reacts, _yields
+from simulations.verify.gate import _fleet_claims, _protected, _reacts, _undisturbed, _yields
 
 BUDGET_S = 0.01
 
@@ -114,3 +115,15 @@ def test_only_the_gate_s_scenarios_are_measured_again_and_only_after_all_were(
     with pytest.raises(SystemExit, match="2"):
         main()
     assert "--scenarios is for gate, and for a file that is there" in capsys.readouterr().err
+
+
+def test_what_protection_costs_where_nothing_is_to_be_protected_is_told_by_kind() -> None:
+    def found(scenario: Scenario, pace: float) -> Measured:
+        return Measured(scenario=scenario, budget_s=BUDGET_S, rationed=8.0, service_share=0.0,
+                        alone={"protected": pace, "uncontrolled": 10.0}, blocks={})  # fmt: skip
+
+    bound, free = (replace(SCENARIOS[0], free_cores=free) for free in (False, True))
+    all_found = [found(bound, 9.0), found(free, 11.0), found(bound, 9.9), found(bound, 9.6)]
+    claims = list(_undisturbed(all_found))
+    assert [(claim.measured, claim.met) for claim in claims] == [(0.96, True), (1.1, True)]
+    assert not next(_undisturbed([found(bound, 9.4), found(free, 11.0)])).met
