@@ -90,8 +90,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     _scenario("heavy control loops", HEAVY, 0.03, least_pace=0.75, ablated=True, free_cores=True),
     _scenario("heavy control loops", HEAVY, 0.005, least_pace=0.75, free_cores=True),
     _scenario("heavy control loops", HEAVY, 0.2, least_pace=0.75, free_cores=True),
-    _scenario("light HTTP inference", HTTP_LIGHT, 0.03, least_pace=0.9, free_cores=True),
-    _scenario("heavy HTTP inference", HTTP_HEAVY, 0.03, least_pace=0.75, free_cores=True),
+    _scenario("light HTTP inference", HTTP_LIGHT, 0.03, least_pace=0.9),
+    _scenario("heavy HTTP inference", HTTP_HEAVY, 0.03, least_pace=0.75),
     _scenario("bursts of a control loop", BURSTS, 0.03, least_pace=0.9, ablated=True),
     replace(
         _scenario("service that lives on its cache, memory-bound training", CACHED, 0.03),
