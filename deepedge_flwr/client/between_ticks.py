@@ -45,6 +45,7 @@ _SLICE_S, _MOST_CORES = 0.00075, 8
 _OLDEST = 6, 17
 #: Of a tick, when to wake up if slices allow it, and when it would be too late to gain anything.
 _MIDDLE, _LATEST = 0.5, 0.7
+#: On one core requests that wake up after a look lose more than those that a tick finds gain.
 _FEWEST = 2
 #: Between two looks at the clocks, if nobody interrupts; and how long to look for a tick.
 _LOOK_S, _PATIENCE_S = 2e-5, 2.0
@@ -69,8 +70,7 @@ def start(cores: Iterable[int]) -> None:
     ------
     OSError
         If Linux is older than 6.17, ticks come so often that there is nothing between them, there
-        are fewer than two cores (beside one there is no weight to change), or the program cannot
-        run.
+        are fewer than two cores, or the program cannot run.
     """
     if _started:
         return

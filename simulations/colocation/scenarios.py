@@ -220,7 +220,7 @@ def _measure(scenario: Scenario, rounds: int, block_s: float, more_rounds: int) 
             for names in [list(blocks)] * rounds + [["off", "protected"]] * more_rounds:
                 for name, block in bench.interleaved(names, 1, block_s):
                     blocks[name].append(block)
-                # What the other two are compared with: in every round, as they are.
+                # Uncontrolled training too: the pace of others without services is relative to it.
                 for name in dict.fromkeys([*names[1:], "uncontrolled"]):
                     alone[name].append(bench.alone(name, _ALONE_S))
                 share, period_s = _share(blocks["off"]), scenario.loads[0].period_s

@@ -215,7 +215,8 @@ def main() -> None:
             told = train(step, gate, watched, float(rest[0]))
             between_ticks.rest()
             say(json.dumps(told))
-            memory = memory if gate is None else gate.memory
+            if gate is not None:
+                memory = gate.memory
 
 
 if __name__ == "__main__":
