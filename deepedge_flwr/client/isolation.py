@@ -16,19 +16,14 @@ from flwr.common import log
 from ..core.clock import WallClock
 from . import between_ticks
 from .free_cores import THREAD_NAME
-from .threads import are_bound
-from .time_slice import lengthen_time_slice, time_slice_s
 
 #: Mechanisms that Linux has.
 BETWEEN_TICKS = "preemption between ticks"
-LONG_SLICES = "longer time slices"
 IDLE_CLASS = "SCHED_IDLE for threads that compute"
 AUTOGROUP = "autogroup niceness 19"
 IDLE_IO = "idle I/O class"
 _LOWEST_NICENESS = 19
 _AUTOGROUP_TRIES, _AUTOGROUP_PAUSE_S = 8, 0.11
-#: Of Linux's own slices: longer, but not by so much that training is protected for long.
-_LONGER = 4 / 3
 #: What was done to this process: one entry, as it cannot be done twice or undone.
 _isolated: "list[Isolation]" = []
 
@@ -55,11 +50,9 @@ def is_client_process() -> bool:
 def isolate(only: Collection[str] | None = None) -> Isolation:
     """Put this process behind all others, each mechanism on its own, and log what has worked.
 
-    - every thread that computes has longer time slices than others, so that one that wakes up in
-      another session does not wait for the end of one (Linux 6.12 and newer);
-    - between two ticks the kernel is made to choose again who computes: else a request that a tick
-      finds past its time slice may wait for training until the next one (`between_ticks`; where
-      OpenMP's threads are bound and the service is in another session; Linux 6.17 and newer);
+    - between two ticks the kernel is made to choose again who computes, every millisecond: else a
+      request may wait for training from one tick to the next (`between_ticks`; for a service in
+      another session);
     - every thread that computes is of the class SCHED_IDLE, and so is every thread that it starts:
       those of OpenMP, BLAS and torch, too. Flower's own threads are not: without its heartbeats a
       job that a busy device makes wait would be taken for dead;
@@ -75,8 +68,8 @@ def isolate(only: Collection[str] | None = None) -> Isolation:
     Parameters
     ----------
     only : Collection[str] | None (default: None)
-        Mechanisms to apply, of `LONG_SLICES`, `BETWEEN_TICKS`, `IDLE_CLASS`, `AUTOGROUP` and
-        `IDLE_IO`; None for all.
+        Mechanisms to apply, of `BETWEEN_TICKS`, `IDLE_CLASS`, `AUTOGROUP` and `IDLE_IO`; None for
+        all.
     """
     return _isolated[0] if _isolated else _isolate(only)
 
@@ -88,8 +81,7 @@ def applied_isolation() -> str:
 
 def _isolate(only: Collection[str] | None) -> Isolation:
     mechanisms: list[tuple[str, Callable[[], None]]] = [
-        # What this thread starts has its slices; one of the idle class may not choose them.
-        (LONG_SLICES, _long_slices),
+        # What this thread starts has its class, and may not leave the idle one.
         (BETWEEN_TICKS, _between_ticks),
         (IDLE_CLASS, _idle_class),
         (AUTOGROUP, _autogroup),
@@ -115,9 +107,7 @@ def _isolate(only: Collection[str] | None) -> Isolation:
 def _between_ticks() -> None:
     if others := _others_in_session():
         raise OSError(errno.EBUSY, f"process {others[0]} shares this session: start with setsid")
-    if not are_bound():
-        raise OSError(errno.ENOTSUP, "threads that are not bound would be moved: OMP_PROC_BIND")
-    # This thread has a core, and training all.
+    # OpenMP may have bound this thread to a core; training has all.
     between_ticks.start(os.sched_getaffinity(os.getppid()))
 
 
@@ -138,14 +128,6 @@ def _others_in_session() -> list[int]:
     first = next((one for one in reversed(line) if one.pid != own), this)
     family = {own, first.pid, *(child.pid for child in first.children(recursive=True))}
     return sorted({one.pid for one in psutil.process_iter() if is_in_session(one)} - family)
-
-
-def _long_slices() -> None:
-    own_s = time_slice_s(threading.get_native_id())
-    slice_s = _LONGER * (own_s or between_ticks.slice_s(os.cpu_count() or 1))
-    for thread in _computing_threads():
-        with contextlib.suppress(ProcessLookupError):
-            lengthen_time_slice(thread, slice_s)
 
 
 def _idle_class() -> None:

@@ -9,13 +9,7 @@ from statistics import median
 
 import numpy as np
 
-from deepedge_flwr.client.isolation import (
-    AUTOGROUP,
-    BETWEEN_TICKS,
-    IDLE_CLASS,
-    IDLE_IO,
-    LONG_SLICES,
-)
+from deepedge_flwr.client.isolation import AUTOGROUP, BETWEEN_TICKS, IDLE_CLASS, IDLE_IO
 
 from .bench import Bench, Block, Condition, latencies_of
 from .service import Load
@@ -25,7 +19,7 @@ from .worker import in_own_session
 #: As the SuperNode's unit file has it (DEPLOYMENT.md).
 _BOUND = {"OMP_PROC_BIND": "true"}
 _PASSIVE = {"OMP_WAIT_POLICY": "passive"}
-_ALL = (LONG_SLICES, BETWEEN_TICKS, IDLE_CLASS, AUTOGROUP, IDLE_IO)
+_ALL = (BETWEEN_TICKS, IDLE_CLASS, AUTOGROUP, IDLE_IO)
 _ALONE_S = 1.0
 #: Of the isolated service's 99th percentile.
 _BUDGET_FACTOR = 1.5
@@ -182,12 +176,8 @@ def conditions_of(
         without_looks = tuple(mechanism for mechanism in _ALL if mechanism != BETWEEN_TICKS)
         conditions["SCHED_IDLE alone"] = isolated(IDLE_CLASS, environment={})
         conditions["autogroup alone"] = isolated(AUTOGROUP, environment={})
-        conditions["long time slices alone"] = isolated(LONG_SLICES, environment={})
         conditions["bound threads alone"] = isolated()
         conditions["free cores alone"] = isolated(environment={}, free_cores=True)
-        conditions["isolation without long time slices"] = isolated(
-            *(mechanism for mechanism in _ALL if mechanism != LONG_SLICES)
-        )
         conditions["isolation without bound threads"] = isolated(*_ALL, environment={})
         conditions["isolation with passive waiting"] = isolated(*_ALL, environment=_PASSIVE)
         conditions["isolation and bound threads"] = bound
