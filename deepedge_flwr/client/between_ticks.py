@@ -1,19 +1,20 @@
 """Gives a service its core back between two ticks: a program of its own, of the standard library.
 
-`python -I -S between_ticks.py PID CORE...` wakes up every millisecond on each of these cores on
-which something else than training computes, for some microseconds, until the process PID, which
-started it, has gone.
+`python -I -S between_ticks.py PID CORE...` wakes up on each of these cores, for some 40 us, until
+the process PID, which started it, has gone: every millisecond where something else than training
+computes, and every 13.7 ms where nothing else has for 0.15 s.
 
 Linux shares a core fairly, training of the lowest weight included: beside a service of weight 1024
-it is owed some per cent of the time that the service takes, W / (1024 + W) with 7.5 to 15 for W. It
-gets it at once: from a moment at which Linux decides who goes on until the next, and where nobody
-wakes up those are its ticks, every 4 ms where there are 250 a second. So of some hundred requests
-of two milliseconds one is late by a tick. When a thread of training's own group of processes wakes
-up that is preferred to those that compute, Linux decides again at once, and training, which has had
-more than it was owed, gives the core back: within a millisecond instead of four.
+it is owed W / (1024 + W) of the time that the service takes, about one per cent: W is 15 for all
+cores on which it computes together. It gets it in one piece: from a moment at which Linux decides
+who goes on until the next, and where nobody wakes up those are its ticks, every 4 ms where there
+are 250 a second. So one in 100 to 300 requests of two milliseconds is late by a tick. When a thread
+of training's own group of processes wakes up that is preferred to those that compute, Linux decides
+again at once, and training, which by then has had more than it was owed, gives the core back:
+within about a millisecond instead of four.
 
-A look costs training 4 % of a core at that rate, so where there is nobody to protect there are few:
-one that has to wait for its turn has found somebody whom it may not interrupt, as it may training.
+At that rate looks cost training 4 % of a core. One that is preferred to training gets the core at
+once; if it had to wait, a service was there. So it knows where there is somebody to protect.
 
 References
 ----------
@@ -23,6 +24,7 @@ Linux 6.18, kernel/sched/fair.c: check_preempt_wakeup_fair, pick_eevdf.
 import atexit
 import contextlib
 import errno
+import math
 import os
 import select
 import signal
@@ -30,18 +32,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 #: CLOCK_MONOTONIC_COARSE, for which Python has no name: it moves at ticks.
 _COARSE = 6
-#: Between two looks: the longest that training keeps a core for which a service waits.
-_LOOK_EVERY_S = 0.001
-#: The same where nobody was seen for a while; in step with no period that services have.
-_SELDOM_S, _WHILE_S = 0.0137, 3.0
-#: Whoever waits longer than that for its turn has seen somebody.
+#: Between two looks, and where nobody was seen for a while: no multiple of a round period.
+_LOOK_EVERY_S, _SELDOM_S, _WHILE_S = 0.001, 0.0137, 0.15
+#: A look that waits longer than that for its turn has seen somebody.
 _WAITED_S = 0.0002
 #: Until the program says that it runs, or has ended.
 _PATIENCE_S = 4.0
 _LOWEST_NICENESS = 19
+_SCHEDSTAT = "/proc/self/schedstat"
 _READY = b"ready"
 _started: "list[subprocess.Popen[bytes]]" = []
 
@@ -51,7 +53,7 @@ def start(cores: Iterable[int]) -> None:
 
     It belongs to the session of this process, and so to its autogroup: before Linux chooses between
     threads it chooses between groups. In the service's own group it would not help: whoever wakes
-    up there is as good as a tick. A thread of the class SCHED_IDLE cannot start it.
+    up there is as good as a tick. It is of use where the threads that compute are SCHED_IDLE.
 
     Parameters
     ----------
@@ -61,7 +63,9 @@ def start(cores: Iterable[int]) -> None:
     Raises
     ------
     OSError
-        If ticks come so often that there is nothing between them, or the program cannot run.
+        If ticks come so often that there is nothing between them, or the program cannot run: Linux
+        does not tell how long a thread has waited, or this one is SCHED_IDLE already and may not
+        start others that are not.
     """
     if _started:
         return
@@ -83,9 +87,8 @@ def start(cores: Iterable[int]) -> None:
         if poll.poll(1000 * _PATIENCE_S):
             told = output.readline().strip()
     if told != _READY:
-        process.kill()
-        process.wait()
-        raise OSError(errno.ECHILD, told.decode(errors="replace") or "it says nothing")
+        _end(process, os.getpid())
+        raise OSError(errno.ECHILD, told.decode(errors="replace") or f"silent for {_PATIENCE_S} s")
     _started.append(process)
     atexit.register(_end, process, os.getpid())
 
@@ -120,9 +123,17 @@ def pause_s(now_s: float, seen_at_s: float) -> float:
     return _LOOK_EVERY_S if now_s - seen_at_s < _WHILE_S else _SELDOM_S
 
 
-def _look(parent: int, schedstat: int) -> None:
+def _look(parent: int) -> None:
     """Wake up until the parent has gone."""
-    seen_at_s, before_s = time.monotonic(), _waited_s(schedstat)
+    schedstat = os.open(_SCHEDSTAT, os.O_RDONLY)
+    seen_at_s, before_s = -math.inf, _waited_s(schedstat)
+
+    def forget(*_: object) -> None:
+        nonlocal seen_at_s
+        seen_at_s = -math.inf
+
+    # Whom it saw before a rest may have gone.
+    signal.signal(signal.SIGCONT, forget)
     while os.getppid() == parent:
         time.sleep(pause_s(time.monotonic(), seen_at_s))
         after_s = _waited_s(schedstat)
@@ -144,20 +155,29 @@ def _usable(core: int) -> bool:
     return True
 
 
+def _step_back() -> None:
+    try:
+        os.nice(_LOWEST_NICENESS)
+        # Before threads of the idle class, and behind everything else.
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    except OSError as error:
+        reason = f"SCHED_BATCH: {error.strerror}; is training SCHED_IDLE already?"
+        raise OSError(error.errno, reason) from error
+
+
 def main(arguments: list[str]) -> None:
     """Look on each core."""
-    parent, *cores = (int(argument) for argument in arguments)
+    parent, *asked = (int(argument) for argument in arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    children = list[int]()
+    own, children = os.getpid(), list[int]()
     try:
-        cores = [core for core in cores if _usable(core)]
+        cores = [core for core in asked if _usable(core)]
         if not cores:
-            raise OSError(errno.EINVAL, "may use none of the cores")
-        # Before threads of the idle class, and behind everything else.
-        os.nice(_LOWEST_NICENESS)
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+            raise OSError(errno.EINVAL, f"may use none of the cores {asked}")
+        _step_back()
+        if not Path(_SCHEDSTAT).exists():
+            raise OSError(errno.ENOSYS, f"there is no {_SCHEDSTAT}")
         for core in cores[1:]:
-            own = os.getpid()
             if (child := os.fork()) == 0:
                 parent, cores, children = own, [core], []
                 break
@@ -165,12 +185,13 @@ def main(arguments: list[str]) -> None:
         else:
             print(_READY.decode(), flush=True)
         os.sched_setaffinity(0, {cores[0]})
-        _look(parent, os.open("/proc/self/schedstat", os.O_RDONLY))
+        _look(parent)
     except OSError as error:
         print(error.strerror, flush=True)
     finally:
         for child in children:
             os.kill(child, signal.SIGKILL)
+        for child in children:
             os.waitpid(child, 0)
 
 

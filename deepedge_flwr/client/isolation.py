@@ -52,7 +52,7 @@ def isolate(only: Collection[str] | None = None) -> Isolation:
 
     - between two ticks the kernel is made to choose again who computes, every millisecond: else a
       request may wait for training from one tick to the next (`between_ticks`; for a service in
-      another session);
+      another session, and threads of the class SCHED_IDLE);
     - every thread that computes is of the class SCHED_IDLE, and so is every thread that it starts:
       those of OpenMP, BLAS and torch, too. Flower's own threads are not: without its heartbeats a
       job that a busy device makes wait would be taken for dead;
@@ -81,7 +81,7 @@ def applied_isolation() -> str:
 
 def _isolate(only: Collection[str] | None) -> Isolation:
     mechanisms: list[tuple[str, Callable[[], None]]] = [
-        # What this thread starts has its class, and may not leave the idle one.
+        # First: what a thread of the idle class starts may not leave that class.
         (BETWEEN_TICKS, _between_ticks),
         (IDLE_CLASS, _idle_class),
         (AUTOGROUP, _autogroup),
@@ -107,7 +107,7 @@ def _isolate(only: Collection[str] | None) -> Isolation:
 def _between_ticks() -> None:
     if others := _others_in_session():
         raise OSError(errno.EBUSY, f"process {others[0]} shares this session: start with setsid")
-    # OpenMP may have bound this thread to a core; training has all.
+    # The parent's, as OpenMP may have bound this thread to one core.
     between_ticks.start(os.sched_getaffinity(os.getppid()))
 
 

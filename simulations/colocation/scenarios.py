@@ -182,7 +182,12 @@ def conditions_of(
         conditions["isolation with passive waiting"] = isolated(*_ALL, environment=_PASSIVE)
         conditions["isolation and bound threads"] = bound
         conditions["isolation and free cores"] = free
-        conditions["isolation without preemption between ticks"] = isolated(*without_looks)
+        conditions["bound threads, isolation without preemption between ticks"] = isolated(
+            *without_looks
+        )
+        conditions["free cores, isolation without preemption between ticks"] = isolated(
+            *without_looks, environment={}, free_cores=True
+        )
     return conditions
 
 
