@@ -88,7 +88,7 @@ def start(cores: Iterable[int]) -> None:
             told = output.readline().strip()
     if told != _READY:
         _end(process, os.getpid())
-        raise OSError(errno.ECHILD, told.decode(errors="replace") or f"silent for {_PATIENCE_S} s")
+        raise OSError(errno.ECHILD, told.decode(errors="replace") or "it says nothing")
     _started.append(process)
     atexit.register(_end, process, os.getpid())
 
@@ -147,6 +147,14 @@ def _waited_s(schedstat: int) -> float:
     return int(os.pread(schedstat, 100, 0).split()[1]) / 1e9
 
 
+def _must_be_told() -> None:
+    with contextlib.suppress(OSError):
+        # Linux may count nothing, in a file that is there.
+        if int(Path(_SCHEDSTAT).read_text().split()[0]):
+            return
+    raise OSError(errno.ENOSYS, f"{_SCHEDSTAT} does not tell how long a process has waited")
+
+
 def _usable(core: int) -> bool:
     try:
         os.sched_setaffinity(0, {core})
@@ -175,8 +183,7 @@ def main(arguments: list[str]) -> None:
         if not cores:
             raise OSError(errno.EINVAL, f"may use none of the cores {asked}")
         _step_back()
-        if not Path(_SCHEDSTAT).exists():
-            raise OSError(errno.ENOSYS, f"there is no {_SCHEDSTAT}")
+        _must_be_told()
         for core in cores[1:]:
             if (child := os.fork()) == 0:
                 parent, cores, children = own, [core], []

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 import pytest
@@ -17,14 +18,12 @@ from deepedge_flwr.client.between_ticks import pause_s
 
 IS_LINUX = sys.platform.startswith("linux")
 CORES = sorted(os.sched_getaffinity(0)) if IS_LINUX else []
-has_room = pytest.mark.skipif(
-    not IS_LINUX or time.clock_getres(between_ticks._COARSE) <= 0.001,
-    reason="this kernel leaves nothing to gain",
-)
+linux = pytest.mark.skipif(not IS_LINUX, reason="Linux has these classes and clocks")
 
 STARTS = """
-import os, sys
+import os, sys, time
 from deepedge_flwr.client import between_ticks
+time.clock_getres = lambda _: 0.004  # whatever this kernel has
 between_ticks.start(CORES)
 between_ticks.start(CORES)  # once
 for line in sys.stdin:
@@ -66,7 +65,7 @@ def test_who_waits_for_its_turn_has_seen_somebody(monkeypatch: pytest.MonkeyPatc
     assert set(pauses_s) == {0.001, 0.0137}
 
 
-@pytest.mark.skipif(not IS_LINUX, reason="Linux has this clock")
+@linux
 def test_where_ticks_are_as_frequent_there_is_nothing_to_gain(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -75,10 +74,27 @@ def test_where_ticks_are_as_frequent_there_is_nothing_to_gain(
         between_ticks.start([0])
 
 
+def test_how_long_it_has_waited_is_the_second_of_three_numbers_in_ns(tmp_path: Path) -> None:
+    (tmp_path / "schedstat").write_text("7000000 300000 2\n")
+    with (tmp_path / "schedstat").open() as file:
+        assert between_ticks._waited_s(file.fileno()) == pytest.approx(0.0003)
+
+
+@pytest.mark.parametrize("text", ["0 0 0\n", None])
+def test_where_linux_does_not_count_it_does_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
+    if text is not None:
+        (tmp_path / "schedstat").write_text(text)
+    monkeypatch.setattr(between_ticks, "_SCHEDSTAT", str(tmp_path / "schedstat"))
+    with pytest.raises(OSError, match="schedstat does not tell how long a process has waited"):
+        between_ticks._must_be_told()
+
+
 @contextmanager
-def trainer() -> Iterator[subprocess.Popen[str]]:
+def trainer(cores: Sequence[int] = CORES) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-c", STARTS.replace("CORES", str(CORES))],
+        [sys.executable, "-c", STARTS.replace("CORES", str(cores))],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -105,11 +121,11 @@ def until(is_so: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def looking(process: subprocess.Popen[str]) -> list[psutil.Process]:
+def looking(process: subprocess.Popen[str], cores: Sequence[int] = CORES) -> list[psutil.Process]:
     """Return the processes that look, when each has gone to its core."""
     tell(process, "go_on")
     found = psutil.Process(process.pid).children(recursive=True)
-    until(lambda: sorted(one.cpu_affinity() for one in found) == [[core] for core in CORES])
+    until(lambda: sorted(one.cpu_affinity() for one in found) == [[core] for core in cores])
     return found
 
 
@@ -122,7 +138,7 @@ def assert_end(found: Sequence[psutil.Process]) -> None:
     assert alive == []
 
 
-@has_room
+@linux
 def test_each_core_has_one_that_disturbs_nobody_and_ends_with_who_started_it() -> None:
     with trainer() as process:
         found = looking(process)
@@ -131,12 +147,29 @@ def test_each_core_has_one_that_disturbs_nobody_and_ends_with_who_started_it() -
         assert {os.getsid(one.pid) for one in found} == {process.pid}  # and so its autogroup
         assert os.getpgid(found[0].pid) != process.pid  # Ctrl-C is not for it
         until(lambda: num_looks(found) > 50)
-        # It sleeps in between, and so computes for a small part of what it would otherwise.
-        assert all(sum(one.cpu_times()[:2]) < 0.5 for one in found)
     assert_end(found)
 
 
-@has_room
+@linux
+def test_one_core_has_one() -> None:
+    with trainer(CORES[:1]) as process:
+        found = looking(process, CORES[:1])
+        assert len(found) == 1
+        until(lambda: num_looks(found) > 10)
+    assert_end(found)
+
+
+@linux
+def test_those_of_other_cores_end_with_the_first() -> None:
+    with trainer() as process:
+        found = looking(process)
+        first = psutil.Process(process.pid).children()
+        assert len(first) == 1
+        first[0].kill()
+        assert_end([one for one in found if one.pid != first[0].pid])
+
+
+@linux
 def test_who_started_it_waits_for_its_end_so_that_nobody_else_must() -> None:
     with trainer() as process:
         found = looking(process)
@@ -147,7 +180,7 @@ def test_who_started_it_waits_for_its_end_so_that_nobody_else_must() -> None:
         assert not any(psutil.pid_exists(one.pid) for one in found)
 
 
-@has_room
+@linux
 def test_it_can_rest_and_go_on_and_ends_even_then_with_who_started_it() -> None:
     with trainer() as process:
         found = looking(process)
@@ -161,7 +194,7 @@ def test_it_can_rest_and_go_on_and_ends_even_then_with_who_started_it() -> None:
     assert_end(found)
 
 
-@has_room
+@linux
 def test_cores_that_it_may_not_use_are_left_out() -> None:
     code = STARTS.replace("CORES", "[*os.sched_getaffinity(0), 4095]")
     done = subprocess.run([sys.executable, "-c", code], input="rest\ngo_on\n", text=True,
@@ -169,9 +202,26 @@ def test_cores_that_it_may_not_use_are_left_out() -> None:
     assert done.stdout == "done\ndone\n" and not done.stderr
 
 
-@has_room
-def test_what_keeps_it_from_running_is_told() -> None:
-    code = "from deepedge_flwr.client import between_ticks\nbetween_ticks.start([4095])\n"
+REFUSED = """
+import os
+from deepedge_flwr.client import between_ticks
+between_ticks.time.clock_getres = lambda _: 0.004
+{first}
+between_ticks.start({cores})
+"""
+
+
+@linux
+@pytest.mark.parametrize(
+    ("first", "cores", "reason"),
+    [
+        ("", [4095], "may use none of the cores [4095]"),
+        ("between_ticks.__file__ = '/dev/zero/none'", [0], "it says nothing"),
+        ("between_ticks.sys.executable = ''", [0], "no Python interpreter to start"),
+    ],
+)
+def test_what_keeps_it_from_running_is_told(first: str, cores: list[int], reason: str) -> None:
+    code = REFUSED.format(first=first, cores=cores)
     done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True,
                           start_new_session=True)  # fmt: skip
-    assert done.returncode == 1 and "may use none of the cores" in done.stderr
+    assert done.returncode == 1 and reason in done.stderr
