@@ -1,8 +1,8 @@
 """Gives a service its core back between two ticks: a program of its own, of the standard library.
 
-`python -I -S between_ticks.py PID CORE...` wakes up on each of these cores, for some 40 us, until
-the process PID, which started it, has gone: every millisecond where something else than training
-computes, and every 13.7 ms where nothing else has for 0.15 s.
+`python -I -S between_ticks.py SECONDS PID CORE...` wakes up on each of these cores, for some 40 us,
+until the process PID, which started it, has gone: every so many seconds where something else than
+training computes, and every 13.7 ms where nothing else has for 0.15 s.
 
 Linux shares a core fairly, training of the lowest weight included: beside a service of weight 1024
 it is owed W / (1024 + W) of the time that the service takes, about one per cent: W is 15 for all
@@ -10,11 +10,11 @@ cores on which it computes together. It gets it in one piece: from a moment at w
 who goes on until the next, and where nobody wakes up those are its ticks, every 4 ms where there
 are 250 a second. So one in 100 to 300 requests of two milliseconds is late by a tick. When a thread
 of training's own group of processes wakes up that is preferred to those that compute, Linux decides
-again at once, and training, which by then has had more than it was owed, gives the core back:
-within about a millisecond instead of four.
+again at once, and training, which by then has had more than it was owed, gives the core back.
 
-At that rate looks cost training 4 % of a core. One that is preferred to training gets the core at
-once; if it had to wait, a service was there. So it knows where there is somebody to protect.
+Every millisecond looks cost training 4 % of a core, and more than that where a service leaves it
+little. One that is preferred to training gets the core at once; if it had to wait, a service was
+there. So it knows where there is somebody to protect.
 
 References
 ----------
@@ -36,8 +36,8 @@ from pathlib import Path
 
 #: CLOCK_MONOTONIC_COARSE, for which Python has no name: it moves at ticks.
 _COARSE = 6
-#: Between two looks, and where nobody was seen for a while: no multiple of a round period.
-_LOOK_EVERY_S, _SELDOM_S, _WHILE_S = 0.001, 0.0137, 0.15
+#: Between two looks where nobody was seen for a while: no multiple of a round period.
+_SELDOM_S, _WHILE_S = 0.0137, 0.15
 #: A look that waits longer than that for its turn has seen somebody.
 _WAITED_S = 0.0002
 #: Until the program says that it runs, or has ended.
@@ -48,7 +48,7 @@ _READY = b"ready"
 _started: "list[subprocess.Popen[bytes]]" = []
 
 
-def start(cores: Iterable[int]) -> None:
+def start(cores: Iterable[int], every_s: float) -> None:
     """Run this program for these cores as long as this process lives; once.
 
     It belongs to the session of this process, and so to its autogroup: before Linux chooses between
@@ -59,6 +59,8 @@ def start(cores: Iterable[int]) -> None:
     ----------
     cores : Iterable[int]
         Numbers of the cores; those that the process may not use are left out.
+    every_s : float
+        How long training may keep a core for which a service waits.
 
     Raises
     ------
@@ -69,11 +71,12 @@ def start(cores: Iterable[int]) -> None:
     """
     if _started:
         return
-    if (tick_s := time.clock_getres(_COARSE)) <= _LOOK_EVERY_S:
-        raise OSError(errno.ENOTSUP, f"not needed: a tick every {1000 * tick_s:.2g} ms")
+    if (tick_s := time.clock_getres(_COARSE)) <= every_s:
+        told_ms = f"a tick every {1000 * tick_s:.2g} ms, wanted every {1000 * every_s:.2g}"
+        raise OSError(errno.ENOTSUP, f"not needed: {told_ms}")
     if not sys.executable:
         raise OSError(errno.ENOENT, "no Python interpreter to start")
-    numbers = [str(number) for number in (os.getpid(), *sorted(cores))]
+    numbers = [str(number) for number in (every_s, os.getpid(), *sorted(cores))]
     # A group of its own: Ctrl-C is for whoever started it, and it can be told to rest.
     process = subprocess.Popen(
         [sys.executable, "-I", "-S", __file__, *numbers],
@@ -118,12 +121,7 @@ def _signal(which: int) -> None:
             os.killpg(process.pid, which)
 
 
-def pause_s(now_s: float, seen_at_s: float) -> float:
-    """Return how long to sleep when somebody else was last seen at a time."""
-    return _LOOK_EVERY_S if now_s - seen_at_s < _WHILE_S else _SELDOM_S
-
-
-def _look(parent: int) -> None:
+def _look(every_s: float, parent: int) -> None:
     """Wake up until the parent has gone."""
     schedstat = os.open(_SCHEDSTAT, os.O_RDONLY)
     seen_at_s, before_s = -math.inf, _waited_s(schedstat)
@@ -135,7 +133,8 @@ def _look(parent: int) -> None:
     # Whom it saw before a rest may have gone.
     signal.signal(signal.SIGCONT, forget)
     while os.getppid() == parent:
-        time.sleep(pause_s(time.monotonic(), seen_at_s))
+        is_seen = time.monotonic() - seen_at_s < _WHILE_S
+        time.sleep(every_s if is_seen else _SELDOM_S)
         after_s = _waited_s(schedstat)
         if after_s - before_s > _WAITED_S:
             seen_at_s = time.monotonic()
@@ -175,7 +174,7 @@ def _step_back() -> None:
 
 def main(arguments: list[str]) -> None:
     """Look on each core."""
-    parent, *asked = (int(argument) for argument in arguments)
+    every_s, (parent, *asked) = float(arguments[0]), map(int, arguments[1:])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     own, children = os.getpid(), list[int]()
     try:
@@ -192,7 +191,7 @@ def main(arguments: list[str]) -> None:
         else:
             print(_READY.decode(), flush=True)
         os.sched_setaffinity(0, {cores[0]})
-        _look(parent)
+        _look(every_s, parent)
     except OSError as error:
         print(error.strerror, flush=True)
     finally:

@@ -194,7 +194,7 @@ def main() -> None:
     # One probe for all runs, begun before the training steps back.
     with watching(probe, _SILENCE_S, gates=False), contextlib.ExitStack() as cores:
         if training.isolation:
-            isolate(training.isolation)
+            isolate(training.isolation, training.budget_s)
         if training.free_cores:
             step.spread(cores.enter_context(FreeCores(training.threads)))
         between_ticks.rest()
