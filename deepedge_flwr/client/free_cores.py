@@ -42,7 +42,7 @@ class FreeCores:
     parameters (DEPLOYMENT.md has an example). A thread that is done takes the next part, if there
     are more parts than cores. It is for services in another session that take much of all cores:
     the threads sleep while they wait, and each that wakes up beside a service may delay a request
-    until the kernel's next tick. A step of a few milliseconds is too short for it.
+    until the kernel chooses again. A step of a few milliseconds is too short for it.
 
     Inside the with block numerical libraries have one thread, for what is computed between two
     calls of `map`, too. While a simulated device trains there is one core.
