@@ -1,6 +1,6 @@
 """Gives a service its core back between two ticks: a program of its own, of the standard library.
 
-`python -I -S between_ticks.py SECONDS PID CORE...` wakes up on each of these cores, for some 40 us,
+`python -I -S between_ticks.py SECONDS PID CORE...` wakes up shortly on each of these cores,
 until the process PID, which started it, has gone: every so many seconds where something else than
 training computes, and every 13.7 ms where nothing else has for 0.15 s.
 
@@ -12,8 +12,8 @@ are 250 a second. So one in 100 to 300 requests of two milliseconds is late by a
 of training's own group of processes wakes up that is preferred to those that compute, Linux decides
 again at once, and training, which by then has had more than it was owed, gives the core back.
 
-Every millisecond looks cost training 4 % of a core, and more than that where a service leaves it
-little. One that is preferred to training gets the core at once; if it had to wait, a service was
+Looks every millisecond cost training some per cent of a core, which is much where a service leaves
+it little. One that is preferred to training gets the core at once; if it had to wait, a service was
 there. So it knows where there is somebody to protect.
 
 References
@@ -127,6 +127,7 @@ def _look(every_s: float, parent: int) -> None:
     seen_at_s, before_s = -math.inf, _waited_s(schedstat)
 
     def forget(*_: object) -> None:
+        """Look seldom again."""
         nonlocal seen_at_s
         seen_at_s = -math.inf
 
