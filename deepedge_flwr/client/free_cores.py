@@ -5,14 +5,15 @@ import contextvars
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from logging import WARNING
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from itertools import chain, repeat
 from typing import Any, Generic, TypeVar
 
-from flwr.common import log
-
-from .threads import are_bound, limited_threads
+from ..core.batch_shares import BatchShares
+from ..core.clock import WallClock
+from .threads import limited_threads, own_cores, usable_cores
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -38,20 +39,24 @@ class FreeCores:
     The threads of OpenMP, which torch uses, meet after every operation: when a service takes the
     core of one of them the others wait, dozens of times a step. Here a thread computes a part of
     the batch from end to end with a library of one thread, and the threads meet twice a step: after
-    the parts, and after the update if that is cut, too, into an optimizer for each share of the
-    parameters (DEPLOYMENT.md has an example). A thread that is done takes the next part, if there
-    are more parts than cores. It is for services in another session that take much of all cores:
-    the threads sleep while they wait, and each that wakes up beside a service may delay a request
-    until the kernel chooses again. A step of a few milliseconds is too short for it.
+    the parts (`share`), which are longer where the service leaves more of the core, and after the
+    update if that is cut, too, into an optimizer for each share of the parameters (`map`;
+    DEPLOYMENT.md has an example). It is for services in another session. A step of a few
+    milliseconds is too short for it.
+
+    Where OpenMP binds its threads to cores (`OMP_PROC_BIND`, which is advised) each thread here has
+    a core of its own, too; where it does not they go where the kernel puts them.
 
     Inside the with block numerical libraries have one thread, for what is computed between two
-    calls of `map`, too. While a simulated device trains there is one core.
+    calls, too. While a simulated device trains there is one core.
 
     `loss.backward()` in several threads adds to the same gradients. Torch 2 does that under a lock,
-    but in an order that differs from call to call, and so do the last bits of the sum, unless two
-    parts add to nothing. Random numbers that the parts draw from one generator differ as well. What
-    keeps statistics of its batches, such as a batch normalisation, must not be computed in several
-    threads. `micro_batches` goes around `map` and not into a part: other threads have no gate.
+    but in an order that differs from call to call, and so do the last bits of the sum; where parts
+    are cut by pace their sizes differ, too. Random numbers that the parts draw from one generator
+    differ as well. What keeps statistics of its batches, such as a batch normalisation, must not be
+    computed in several threads. `micro_batches` goes around a call and not into a part: other
+    threads have no gate. Modes that torch keeps for each thread, `no_grad` and `autocast`, are the
+    caller's only in the caller's own parts: enter them in what computes a part.
 
     Parameters
     ----------
@@ -71,16 +76,20 @@ class FreeCores:
 
     Examples
     --------
-    >>> with FreeCores() as cores:
-    ...     cores.map(sum, [[1, 2], [3, 4]])
+    >>> samples = [1, 2, 3, 4]
+    >>> with FreeCores(2) as cores:
+    ...     cores.share(lambda part: sum(samples[part]), len(samples))
+    ...     cores.map(sum, [[1], [2, 3], [4]])
     [3, 7]
+    [1, 5, 4]
     """
 
     def __init__(self, count: int | None = None) -> None:
         if count is not None and count < 1:
             raise ValueError(f"count must be >= 1 or None, got {count}")
         self._asked, self.count = count, 1
-        self._helpers: ThreadPoolExecutor | None = None
+        self._shares = BatchShares(1)
+        self._helpers: Sequence[ThreadPoolExecutor] = ()
         self._open: contextlib.ExitStack | None = None
 
     def __enter__(self) -> "FreeCores":
@@ -93,34 +102,72 @@ class FreeCores:
         """
         if self._open is not None:
             raise RuntimeError("this FreeCores is in use: make one for each with block")
-        usable = _usable_cores()
-        self.count = min(self._asked or usable, _most_cores.get() or sys.maxsize)
+        places = _places_of_helpers()
+        self.count = min(self._asked or 1 + len(places), _most_cores.get() or sys.maxsize)
+        self._shares = BatchShares(self.count)
         with contextlib.ExitStack() as opening:
             # What torch had is asked for, and given back, before and after the limit on OpenMP.
             opening.enter_context(_torch_with_one_thread())
             opening.enter_context(limited_threads(1))
-            if self.count > 1:
-                self._helpers = ThreadPoolExecutor(self.count - 1, THREAD_NAME, _use_one_thread)
-                opening.enter_context(self._helpers)
+            # Each has its own tasks: the first is always the one that the first core computes.
+            self._helpers = [
+                opening.enter_context(ThreadPoolExecutor(1, THREAD_NAME, _begin, (core,)))
+                for core, _ in zip(chain(places, repeat(None)), range(1, self.count), strict=False)
+            ]
             self._open = opening.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         """End the threads, and give the numerical libraries back theirs."""
-        opened, self._open, self._helpers = self._open, None, None
+        opened, self._open, self._helpers = self._open, None, ()
         if opened is not None:
             opened.close()
 
-    def map(self, compute: Callable[[T], R], parts: Iterable[T]) -> list[R]:
-        """Return what `compute` gives for each part, in their order, when all are done.
+    def share(self, compute: Callable[[slice], R], num_samples: int) -> list[R]:
+        """Cut a batch so that all cores are done at the same time; return what each part gave.
+
+        A core that is slower, or that the service takes more of, gets less, by the pace of all
+        cores in the last ten batches or so: each computes one part, and always the same of them.
 
         Parameters
         ----------
         compute : Callable
-            Computes a part, in any thread. Modes that torch keeps for each thread, `no_grad` and
-            `autocast`, are the caller's only in the caller's own parts: enter them in here.
+            Computes the samples of a slice, such as `slice(0, 17)`, in any thread.
+        num_samples : int
+            Of the batch, such as `len(x)`.
+
+        Raises
+        ------
+        RuntimeError
+            Outside of the with block.
+        Exception
+            One that `compute` raises.
+        """
+        clock, parts = WallClock(), self._shares.cut(num_samples)
+
+        def timed(part: slice) -> tuple[R, float]:
+            """Compute a part; return when that was done, too."""
+            return compute(part), clock.now_s()
+
+        begun_s = clock.now_s()
+        tasks = [partial(timed, part) for part in parts if part.stop > part.start]
+        with self._side_by_side("share", tasks[1:]) as helpers:
+            done = [task() for task in tasks[:1]] + [helper.result() for helper in helpers]
+        if len(done) == len(parts):
+            self._shares.learn(parts, [done_s - begun_s for _, done_s in done])
+        return [result for result, _ in done]
+
+    def map(self, compute: Callable[[T], R], parts: Iterable[T]) -> list[R]:
+        """Return what `compute` gives for each part, in their order, when all are done.
+
+        A thread that is done takes the next part, if there are more parts than cores.
+
+        Parameters
+        ----------
+        compute : Callable
+            Computes a part, in any thread.
         parts : Iterable
-            What a step is cut into, such as `batch.chunk(cores.count)`.
+            What a step is cut into, such as one optimizer for each share of the parameters.
 
         Raises
         ------
@@ -129,24 +176,35 @@ class FreeCores:
         Exception
             The first that `compute` raises; parts that were not begun by then are left out.
         """
-        if self._open is None:
-            raise RuntimeError("FreeCores.map needs its with block: with FreeCores() as cores: ...")
-        call, helpers = _Call(compute, parts), list[Future[None]]()
-        if self._helpers is not None:
-            extra = min(self.count, len(call.left)) - 1
-            helpers = [self._helpers.submit(call.work) for _ in range(extra)]
-        try:
-            call.work()
-        finally:
-            # Whoever interrupts this thread waits for what is begun, and for no more.
-            call.left.clear()
-            begun = [helper for helper in helpers if not helper.cancel()]
-            wait(begun)
-        for helper in begun:
-            helper.result()
+        call = _Call(compute, parts)
+        with self._side_by_side("map", [call.work] * (len(call.left) - 1)) as helpers:
+            try:
+                call.work()
+            finally:
+                # Whoever interrupts this thread waits for what is begun, and for no more.
+                call.left.clear()
+        for helper in helpers:
+            if not helper.cancelled():
+                helper.result()
         if call.errors:
             raise call.errors[0]
         return [call.results[index] for index in range(len(call.results))]
+
+    @contextlib.contextmanager
+    def _side_by_side(
+        self, name: str, tasks: Iterable[Callable[[], R]]
+    ) -> Iterator[list[Future[R]]]:
+        """Let a helper begin each task, as far as there are helpers; wait for those begun."""
+        if self._open is None:
+            example = "with FreeCores() as cores: ..."
+            raise RuntimeError(f"FreeCores.{name} needs its with block: {example}")
+        futures = [helper.submit(task) for helper, task in zip(self._helpers, tasks, strict=False)]
+        try:
+            yield futures
+        finally:
+            for future in futures:
+                if not future.cancel():
+                    future.exception()
 
 
 class _Call(Generic[T, R]):
@@ -170,14 +228,20 @@ class _Call(Generic[T, R]):
                 self.left.clear()
 
 
-def _usable_cores() -> int:
-    if not hasattr(os, "sched_getaffinity"):
-        return os.cpu_count() or 1
-    usable = len(os.sched_getaffinity(0))
-    if usable == 1 and are_bound():
-        log(WARNING, "OMP_PROC_BIND keeps this thread, and so FreeCores, on one core: "
-            "start the process without it")  # fmt: skip
-    return usable
+def _places_of_helpers() -> "list[int | None]":
+    """Return the core of each helper; None where it may be any of those of this thread."""
+    own, usable = own_cores(), usable_cores()
+    # Where OpenMP has bound this thread, and whoever it starts, each has a core of its own.
+    return [*sorted(usable - own)] or [None] * (len(own) - 1)
+
+
+def _begin(core: int | None) -> None:
+    if core is not None:
+        # Cores may be taken from a process at any time.
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, {core})
+    if (torch := _torch()) is not None:
+        torch.set_num_threads(1)
 
 
 @contextlib.contextmanager
@@ -192,11 +256,6 @@ def _torch_with_one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _use_one_thread() -> None:
-    if (torch := _torch()) is not None:
-        torch.set_num_threads(1)
 
 
 def _torch() -> Any:

@@ -16,6 +16,7 @@ from flwr.common import log
 from ..core.clock import WallClock
 from . import between_ticks
 from .free_cores import THREAD_NAME
+from .threads import usable_cores
 
 #: Mechanisms that Linux has.
 BETWEEN_TICKS = "preemption between ticks"
@@ -112,9 +113,7 @@ def _isolate(only: Collection[str] | None, budget_s: float | None) -> Isolation:
 def _between_ticks(budget_s: float) -> None:
     if others := _others_in_session():
         raise OSError(errno.EBUSY, f"process {others[0]} shares this session: start with setsid")
-    # The parent's, as OpenMP may have bound this thread to one core.
-    cores = os.sched_getaffinity(os.getppid())
-    between_ticks.start(cores, max(_SHORTEST_HOLD_S, _HOLD * budget_s))
+    between_ticks.start(usable_cores(), max(_SHORTEST_HOLD_S, _HOLD * budget_s))
 
 
 def _others_in_session() -> list[int]:

@@ -53,8 +53,9 @@ class Scenario:
     gated : bool
         Whether to try the gate alone, too.
     free_cores : bool
-        Whether protected training computes the parts of a step on the free cores, as DEPLOYMENT.md
-        advises where the budget has room for what that costs; else OpenMP's threads are bound.
+        Whether protected training leaves the parts of a step to `FreeCores`, as DEPLOYMENT.md
+        advises for steps that are not too short, in a session of its own; else to OpenMP. The
+        threads of both are bound.
     """
 
     name: str
@@ -64,7 +65,7 @@ class Scenario:
     least_pace: float | None = None
     ablated: bool = False
     gated: bool = False
-    free_cores: bool = False
+    free_cores: bool = True
 
 
 def _scenario(kind: str, loads: tuple[Load, ...], step_s: float, **options: object) -> Scenario:
@@ -75,15 +76,19 @@ def _scenario(kind: str, loads: tuple[Load, ...], step_s: float, **options: obje
 
 SCENARIOS: tuple[Scenario, ...] = (
     _scenario("light control loop", LIGHT, 0.03, least_pace=0.9, ablated=True, gated=True),
-    _scenario("light control loop", LIGHT, 0.005, least_pace=0.9, gated=True),
+    replace(
+        _scenario("light control loop", LIGHT, 0.005, least_pace=0.9, gated=True),
+        free_cores=False,
+    ),
     _scenario("light control loop", LIGHT, 0.2, least_pace=0.9, gated=True),
     replace(
         _scenario("light control loop in the same session", LIGHT, 0.03, least_pace=0.9),
         same_session=True,
+        free_cores=False,
     ),
-    _scenario("heavy control loops", HEAVY, 0.03, least_pace=0.75, ablated=True, free_cores=True),
-    _scenario("heavy control loops", HEAVY, 0.005, least_pace=0.75, free_cores=True),
-    _scenario("heavy control loops", HEAVY, 0.2, least_pace=0.75, free_cores=True),
+    _scenario("heavy control loops", HEAVY, 0.03, least_pace=0.75, ablated=True),
+    _scenario("heavy control loops", HEAVY, 0.005, least_pace=0.75),
+    _scenario("heavy control loops", HEAVY, 0.2, least_pace=0.75),
     _scenario("light HTTP inference", HTTP_LIGHT, 0.03, least_pace=0.9),
     _scenario("heavy HTTP inference", HTTP_HEAVY, 0.03, least_pace=0.75),
     _scenario("bursts of a control loop", BURSTS, 0.03, least_pace=0.9, ablated=True),
@@ -91,6 +96,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         _scenario("service that lives on its cache, memory-bound training", CACHED, 0.03),
         training=Training(step_s=0.03, memory_mib=64.0),
         gated=True,
+        free_cores=False,
     ),
 )
 
@@ -158,10 +164,12 @@ def conditions_of(
     def isolated(
         *mechanisms: str, environment: Mapping[str, str] = _BOUND, free_cores: bool = False
     ) -> Condition:
-        training = replace(scenario.training, isolation=mechanisms, free_cores=free_cores)
+        training = replace(
+            scenario.training, isolation=mechanisms, free_cores=free_cores, budget_s=budget_s
+        )
         return replace(plain, training=training, environment=environment)
 
-    bound, free = isolated(*_ALL), isolated(*_ALL, environment={}, free_cores=True)
+    bound, free = isolated(*_ALL), isolated(*_ALL, free_cores=True)
 
     def gated(name: str, condition: Condition) -> Condition:
         assert condition.training is not None
@@ -173,21 +181,24 @@ def conditions_of(
     if scenario.gated or scenario.ablated:
         conditions["gate alone"] = gated("gate alone", plain)
     if scenario.ablated:
-        without_looks = tuple(mechanism for mechanism in _ALL if mechanism != BETWEEN_TICKS)
-        conditions["SCHED_IDLE alone"] = isolated(IDLE_CLASS, environment={})
-        conditions["autogroup alone"] = isolated(AUTOGROUP, environment={})
-        conditions["bound threads alone"] = isolated()
-        conditions["free cores alone"] = isolated(environment={}, free_cores=True)
-        conditions["isolation without bound threads"] = isolated(*_ALL, environment={})
-        conditions["isolation with passive waiting"] = isolated(*_ALL, environment=_PASSIVE)
-        conditions["isolation and bound threads"] = bound
-        conditions["isolation and free cores"] = free
-        conditions["bound threads, isolation without preemption between ticks"] = isolated(
-            *without_looks
-        )
-        conditions["free cores, isolation without preemption between ticks"] = isolated(
-            *without_looks, environment={}, free_cores=True
-        )
+        looks_out = tuple(mechanism for mechanism in _ALL if mechanism != BETWEEN_TICKS)
+        conditions |= {
+            "SCHED_IDLE alone": isolated(IDLE_CLASS, environment={}),
+            "autogroup alone": isolated(AUTOGROUP, environment={}),
+            "bound threads alone": isolated(),
+            "free cores alone": isolated(free_cores=True),
+            "isolation without bound threads": isolated(*_ALL, environment={}),
+            "isolation with passive waiting": isolated(*_ALL, environment=_PASSIVE),
+            "isolation and free cores without bound threads": isolated(
+                *_ALL, environment={}, free_cores=True
+            ),
+            "isolation and bound threads": bound,
+            "isolation and free cores": free,
+            "bound threads, isolation without preemption between ticks": isolated(*looks_out),
+            "free cores, isolation without preemption between ticks": isolated(
+                *looks_out, free_cores=True
+            ),
+        }
     return conditions
 
 

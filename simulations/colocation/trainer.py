@@ -50,11 +50,11 @@ class Training:
     isolation : tuple[str, ...]
         Mechanisms of `isolate` to apply.
     budget_s : float | None
-        Budget of the gate; None trains without one.
+        The service's, which isolation and the gate are told.
     quantile : float
         What is to keep it.
     probe : str
-        How the gate sees the service.
+        How the gate sees the service; empty trains without one.
     size : int
         Of a step that is to be as much work as another training's; 0 is one that fills `step_s`.
     memory_mib : float
@@ -131,17 +131,17 @@ class Step:
             return
         self._model.zero_grad()
         if self._cores is None:
-            self._compute((self._x, self._y))
+            self._compute(slice(None))
             self._optimizers[0].step()
         else:
-            num = self._cores.count
-            self._cores.map(self._compute, zip(self._x.chunk(num), self._y.chunk(num), strict=True))
+            self._cores.share(self._compute, _BATCH)
             self._cores.map(torch.optim.SGD.step, self._optimizers)
 
-    def _compute(self, part: tuple[torch.Tensor, torch.Tensor]) -> None:
-        x, y = part
-        loss = nn.functional.cross_entropy(self._model(x), y, reduction="sum") / _BATCH
-        loss.backward()
+    def _compute(self, part: slice) -> None:
+        loss = nn.functional.cross_entropy(
+            self._model(self._x[part]), self._y[part], reduction="sum"
+        )
+        (loss / _BATCH).backward()
 
     def _timed_s(self) -> float:
         started_s = time.perf_counter()
@@ -180,7 +180,7 @@ def drain(probe: Probe) -> None:
 
 
 def _gate(training: Training) -> Gate | None:
-    if training.budget_s is None:
+    if training.budget_s is None or not training.probe:
         return None
     return Gate(training.budget_s, quantile=training.quantile)
 
@@ -190,7 +190,7 @@ def main() -> None:
     training = Training(**json.loads(sys.argv[1]))
     torch.set_num_threads(training.threads)
     step, memory = Step(training), list[float]()
-    probe = make_probe(training.probe) if training.probe and training.budget_s else None
+    probe = make_probe(training.probe) if training.probe else None
     # One probe for all runs, begun before the training steps back.
     with watching(probe, _SILENCE_S, gates=False), contextlib.ExitStack() as cores:
         if training.isolation:

@@ -80,15 +80,16 @@ class Real:
         1.5 times the 99th percentile without training.
     off : Sequence[Block]
         Without training.
-    alone : Mapping[float, float]
-        Steps per second without the service, by the length of a step.
+    alone : Mapping[tuple[float, bool], float]
+        Steps per second without the service and the gate, by the length of a step, and whether
+        beside the service the gate alone holds this process back: no two are equally fast.
     beside : Mapping[tuple[float, bool], Sequence[Block]]
-        By the length of a step, and whether the gate alone held training back.
+        By the same.
     """
 
     budget_s: float
     off: Sequence[Block]
-    alone: Mapping[float, float]
+    alone: Mapping[tuple[float, bool], float]
     beside: Mapping[tuple[float, bool], Sequence[Block]]
 
 
@@ -109,16 +110,16 @@ def _measure(rounds: int, block_s: float) -> Real:
                 if is_gated:
                     training = replace(training, budget_s=budget_s, probe=f"unix:{sockets[step_s]}")
                 bench.add(f"{step_s} {is_gated}", Condition(training=training))
-            off, paces = list[Block](), {step_s: list[float]() for step_s in steps_s}
+            off, paces = list[Block](), {key: list[float]() for key in keys}
             beside = {key: list[Block]() for key in keys}
             for _ in range(rounds):
                 off.append(bench.block("off", block_s))
-                for step_s, of_step in paces.items():
-                    of_step.append(bench.alone(f"{step_s} False", _ALONE_S))
+                for (step_s, gated), of_process in paces.items():
+                    of_process.append(bench.alone(f"{step_s} {gated}", _ALONE_S))
                 for step_s, gated in keys + _MORE_GATED * [key for key in keys if key[1]]:
                     block = bench.block(f"{step_s} {gated}", block_s)
                     beside[step_s, gated].append(block)
-    alone = {step_s: median(of_step) for step_s, of_step in paces.items()}
+    alone = {key: median(of_process) for key, of_process in paces.items()}
     return Real(budget_s=budget_s, off=off, alone=alone, beside=beside)
 
 
@@ -192,11 +193,11 @@ def compare(real: Real) -> Iterator[Twin]:
     base, paused = (real.beside[_CALIBRATED_ON_S, is_gated] for is_gated in (False, True))
     services = [calibrated(_LOAD, real.budget_s, real.off, [block], paused) for block in base]
     job_s = base[0].training_s
-    pace = float(np.mean([b.steps_per_s for b in base])) / real.alone[_CALIBRATED_ON_S]
+    pace = float(np.mean([b.steps_per_s for b in base])) / real.alone[_CALIBRATED_ON_S, False]
     for (step_s, gated), blocks in real.beside.items():
         if step_s not in _HELD_AGAINST_S:
             continue
-        told = list(_lived(services, 1 / (pace * real.alone[step_s]), job_s, gated))
+        told = list(_lived(services, 1 / (pace * real.alone[step_s, gated]), job_s, gated))
         how = f"gate for {_QUANTILE:.0%} alone" if gated else "uncontrolled"
         name = f"steps of {1000 * step_s:.0f} ms, {how}, period {1000 * _LOAD.period_s:.1f} ms"
         yield Twin(

@@ -1,11 +1,13 @@
 """Each core computes a part of a step from end to end."""
 
+import os
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from torch import nn
 
 from deepedge_flwr import FreeCores
 from deepedge_flwr.client.free_cores import limited_cores
+from deepedge_flwr.core.batch_shares import BatchShares
 
 
 def test_results_come_in_the_order_of_the_parts() -> None:
@@ -146,16 +149,107 @@ def test_an_interrupted_caller_waits_for_what_is_begun_and_for_no_more() -> None
     assert len(done) == num_done
 
 
-def test_a_thread_bound_to_one_core_is_told_why(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: {1}, raising=False)
-    monkeypatch.setattr("flwr.common.logger.FLOWER_LOGGER.propagate", True)
-    assert count_of(FreeCores()) == 1
-    assert not caplog.records
-    monkeypatch.setenv("OMP_PROC_BIND", "true")
-    assert count_of(FreeCores(2)) == 2
-    assert "start the process without it" in caplog.text
+class PartClock:
+    """A clock that each part sets to when it was done, as if all had begun at 0."""
+
+    def __init__(self) -> None:
+        self.of_thread = threading.local()
+
+    def now_s(self) -> float:
+        return float(getattr(self.of_thread, "now_s", 0.0))
+
+
+def test_a_share_of_the_batch_follows_the_pace_of_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, caller, expected = PartClock(), threading.get_ident(), BatchShares(2)
+    monkeypatch.setattr("deepedge_flwr.client.free_cores.WallClock", lambda: clock)
+
+    def compute(part: slice) -> tuple[slice, bool]:
+        is_own = threading.get_ident() == caller
+        clock.of_thread.now_s = (part.stop - part.start) / (4.0 if is_own else 1.0)
+        return part, is_own
+
+    with FreeCores(2) as cores:
+        for _ in range(30):
+            clock.of_thread.now_s = 0.0
+            parts = expected.cut(1000)
+            # The first part is the caller's each time: else its pace would be another's.
+            assert cores.share(compute, 1000) == [(parts[0], True), (parts[1], False)]
+            own, other = (part.stop - part.start for part in parts)
+            expected.learn(parts, [own / 4.0, other / 1.0])
+    assert expected.weights[0] > 0.75
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_every_core_has_a_part_of_the_batch(count: int) -> None:
+    meet = threading.Barrier(count)
+
+    def compute(part: slice) -> int:
+        meet.wait(10)
+        return sum(range(12)[part])
+
+    with FreeCores(count) as cores:
+        results = cores.share(compute, 12)
+    assert len(results) == count
+    assert sum(results) == sum(range(12))
+
+
+def test_a_batch_of_fewer_samples_than_cores_has_fewer_parts() -> None:
+    with FreeCores(3) as cores:
+        assert cores.share(lambda part: part, 1) == [slice(0, 1)]
+        assert cores.share(lambda part: part, 0) == []
+
+
+def test_an_error_in_a_part_is_raised_when_the_others_are_done() -> None:
+    caller, meet, done = threading.get_ident(), threading.Barrier(2), list[bool]()
+
+    def compute(_: slice, fails_in_caller: bool) -> None:
+        meet.wait(10)
+        if is_own := threading.get_ident() == caller:
+            time.sleep(0.02)
+        if is_own == fails_in_caller:
+            raise ArithmeticError("of a part")
+        time.sleep(0.02)
+        done.append(is_own)
+
+    for fails_in_caller in (True, False):
+        with FreeCores(2) as cores, pytest.raises(ArithmeticError, match="of a part"):
+            try:
+                cores.share(partial(compute, fails_in_caller=fails_in_caller), 8)
+            finally:
+                assert done == [not fails_in_caller]
+        done.clear()
+
+
+def test_shares_need_the_block_too() -> None:
+    with pytest.raises(RuntimeError, match="share needs its with block"):
+        FreeCores(2).share(str, 8)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="affinity, as Linux has it")
+def test_where_openmp_binds_its_threads_each_has_a_core_of_its_own() -> None:
+    """In a process of its own: OpenMP reads its environment once."""
+    code = """
+import os, threading
+import torch
+from deepedge_flwr import FreeCores
+
+own = os.sched_getaffinity(0)
+usable = os.sched_getaffinity(os.getppid())
+
+def places(cores):
+    meet = threading.Barrier(cores.count)
+    return cores.share(lambda _: (meet.wait(10), os.sched_getaffinity(0))[1], 100)
+
+with FreeCores() as cores:
+    first, *others = places(cores)
+    assert first == own
+    assert [{core} for core in sorted(usable - own)] == others
+with FreeCores(len(usable) + 1) as more:
+    assert places(more)[-1] == own
+assert os.sched_getaffinity(0) == own
+"""
+    environment = {**os.environ, "OMP_PROC_BIND": "true", "OMP_PLACES": "threads"}
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, env=environment)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="scheduling classes of Linux")
@@ -223,11 +317,12 @@ def gradients(model: nn.Module, x: torch.Tensor, y: torch.Tensor, parts: int) ->
     """Return the gradients of a mean loss, computed in parts."""
     model.zero_grad()
 
-    def compute(part: tuple[torch.Tensor, torch.Tensor]) -> None:
-        nn.functional.cross_entropy(model(part[0]), part[1], reduction="sum").div(len(x)).backward()
+    def compute(part: slice) -> None:
+        loss = nn.functional.cross_entropy(model(x[part]), y[part], reduction="sum")
+        (loss / len(x)).backward()
 
     with FreeCores(parts) as cores:
-        cores.map(compute, zip(x.chunk(parts), y.chunk(parts), strict=True))
+        cores.share(compute, len(x))
     return [p.grad.clone() for p in model.parameters() if p.grad is not None]
 
 

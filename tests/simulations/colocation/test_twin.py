@@ -99,20 +99,26 @@ def test_each_scenario_is_named_once_and_compares_with_uncontrolled_training() -
         each = list(conditions.values())
         assert all(each.count(condition) == 1 for condition in each)
         assert conditions["uncontrolled"].training == scenario.training
+        for name, condition in conditions.items():
+            training = condition.training
+            assert training is not None
+            # The budget says how often Linux chooses again, with a gate and without.
+            assert not training.isolation or training.budget_s == 0.01, name
+            assert bool(training.probe) == (name in sockets), name
         assert ("gate alone" in conditions) == (scenario.gated or scenario.ablated)
 
 
 def test_uncontrolled_training_is_predicted_from_a_like_condition() -> None:
     """Trainings that differ by nothing but the length of their steps."""
-    alone = {0.03: 30.0, 0.005: 200.0, 0.2: 5.0}
-    keys = [(step_s, gated) for step_s in alone for gated in (False, True)]
+    paces = {0.03: 30.0, 0.005: 200.0, 0.2: 5.0}
+    keys = [(step_s, gated) for step_s in paces for gated in (False, True)]
     twins = list(
         compare(
             Real(
                 budget_s=0.004,
                 off=[block(ALONE)],
-                alone=alone,
-                beside={k: [block(ALONE + WAITS, steps=int(8 * alone[k[0]]))] for k in keys},
+                alone={key: paces[key[0]] for key in keys},
+                beside={k: [block(ALONE + WAITS, steps=int(8 * paces[k[0]]))] for k in keys},
             )
         )
     )
