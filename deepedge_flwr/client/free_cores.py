@@ -2,18 +2,24 @@
 
 import contextlib
 import contextvars
-import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from itertools import chain, repeat
-from typing import Any, Generic, TypeVar
+from itertools import cycle, islice
+from typing import Generic, TypeVar
 
 from ..core.batch_shares import BatchShares
 from ..core.clock import WallClock
-from .threads import limited_threads, own_cores, usable_cores
+from .threads import (
+    limited_threads,
+    one_thread_at_first,
+    own_cores,
+    stay_on,
+    usable_cores,
+    use_one_thread,
+)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -39,16 +45,17 @@ class FreeCores:
     The threads of OpenMP, which torch uses, meet after every operation: when a service takes the
     core of one of them the others wait, dozens of times a step. Here a thread computes a part of
     the batch from end to end with a library of one thread, and the threads meet twice a step: after
-    the parts (`share`), which are longer where the service leaves more of the core, and after the
-    update if that is cut, too, into an optimizer for each share of the parameters (`map`;
-    DEPLOYMENT.md has an example). It is for services in another session. A step of a few
-    milliseconds is too short for it.
+    the parts, which are longer where the service leaves more of the core (`map_batch`), and after
+    the update if that is cut, too, into an optimizer for each share of the parameters (`map`;
+    DEPLOYMENT.md has an example, and says when to leave a step to OpenMP). It is for services in
+    another session.
 
-    Where OpenMP binds its threads to cores (`OMP_PROC_BIND`, which is advised) each thread here has
-    a core of its own, too; where it does not they go where the kernel puts them.
+    Where OpenMP binds its threads to cores (`OMP_PROC_BIND`, as advised) the threads here have the
+    same cores, one each; where it does not they go where the kernel puts them.
 
     Inside the with block numerical libraries have one thread, for what is computed between two
-    calls, too. While a simulated device trains there is one core.
+    calls, too. While a simulated device trains there is one core. A part must not make calls of its
+    own.
 
     `loss.backward()` in several threads adds to the same gradients. Torch 2 does that under a lock,
     but in an order that differs from call to call, and so do the last bits of the sum; where parts
@@ -61,8 +68,8 @@ class FreeCores:
     Parameters
     ----------
     count : int | None (default: None)
-        How many cores; None for all that the thread may run on. In training `max-threads` of the
-        node is the most.
+        How many cores; None for all on which the thread may run, and those to which OpenMP binds
+        its other threads. In training `max-threads` of the node is the most.
 
     Attributes
     ----------
@@ -78,7 +85,7 @@ class FreeCores:
     --------
     >>> samples = [1, 2, 3, 4]
     >>> with FreeCores(2) as cores:
-    ...     cores.share(lambda part: sum(samples[part]), len(samples))
+    ...     cores.map_batch(lambda part: sum(samples[part]), len(samples))
     ...     cores.map(sum, [[1], [2, 3], [4]])
     [3, 7]
     [1, 5, 4]
@@ -91,6 +98,7 @@ class FreeCores:
         self._shares = BatchShares(1)
         self._helpers: Sequence[ThreadPoolExecutor] = ()
         self._open: contextlib.ExitStack | None = None
+        self._is_busy = False
 
     def __enter__(self) -> "FreeCores":
         """Return this, with a thread for every core but this thread's own.
@@ -102,17 +110,17 @@ class FreeCores:
         """
         if self._open is not None:
             raise RuntimeError("this FreeCores is in use: make one for each with block")
-        places = _places_of_helpers()
-        self.count = min(self._asked or 1 + len(places), _most_cores.get() or sys.maxsize)
+        cores = _cores_of_helpers()
+        self.count = min(self._asked or 1 + len(cores), _most_cores.get() or sys.maxsize)
         self._shares = BatchShares(self.count)
         with contextlib.ExitStack() as opening:
             # What torch had is asked for, and given back, before and after the limit on OpenMP.
-            opening.enter_context(_torch_with_one_thread())
+            opening.enter_context(one_thread_at_first())
             opening.enter_context(limited_threads(1))
-            # Each has its own tasks: the first is always the one that the first core computes.
+            # A pool for each: the second part of a batch is always for the same core.
             self._helpers = [
                 opening.enter_context(ThreadPoolExecutor(1, THREAD_NAME, _begin, (core,)))
-                for core, _ in zip(chain(places, repeat(None)), range(1, self.count), strict=False)
+                for core in islice(cycle([*cores, None]), self.count - 1)
             ]
             self._open = opening.pop_all()
         return self
@@ -123,11 +131,13 @@ class FreeCores:
         if opened is not None:
             opened.close()
 
-    def share(self, compute: Callable[[slice], R], num_samples: int) -> list[R]:
-        """Cut a batch so that all cores are done at the same time; return what each part gave.
+    def map_batch(self, compute: Callable[[slice], R], num_samples: int) -> list[R]:
+        """Return what `compute` gives for each core's part of a batch, in their order.
 
-        A core that is slower, or that the service takes more of, gets less, by the pace of all
-        cores in the last ten batches or so: each computes one part, and always the same of them.
+        The parts differ in size: a core that is slower, or that the service takes more of, has a
+        shorter one, by its pace in the batches before (`BatchShares`), so that on average all are
+        done at the same time. Let a part add its samples' losses, divided by the size of the batch:
+        a mean of the parts' means is not that of the batch.
 
         Parameters
         ----------
@@ -136,13 +146,22 @@ class FreeCores:
         num_samples : int
             Of the batch, such as `len(x)`.
 
+        Returns
+        -------
+        list
+            A result for each core, or for each sample if there are fewer.
+
         Raises
         ------
         RuntimeError
-            Outside of the with block.
+            Outside of the with block, or inside a part.
+        ValueError
+            If `num_samples` is negative.
         Exception
-            One that `compute` raises.
+            What `compute` raises for the first part that fails, when the others are done.
         """
+        if num_samples < 0:
+            raise ValueError(f"num_samples must be >= 0, got {num_samples}")
         clock, parts = WallClock(), self._shares.cut(num_samples)
 
         def timed(part: slice) -> tuple[R, float]:
@@ -151,10 +170,9 @@ class FreeCores:
 
         begun_s = clock.now_s()
         tasks = [partial(timed, part) for part in parts if part.stop > part.start]
-        with self._side_by_side("share", tasks[1:]) as helpers:
+        with self._side_by_side("map_batch", tasks[1:]) as helpers:
             done = [task() for task in tasks[:1]] + [helper.result() for helper in helpers]
-        if len(done) == len(parts):
-            self._shares.learn(parts, [done_s - begun_s for _, done_s in done])
+        self._shares.learn(parts, [done_s - begun_s for _, done_s in done])
         return [result for result, _ in done]
 
     def map(self, compute: Callable[[T], R], parts: Iterable[T]) -> list[R]:
@@ -172,7 +190,7 @@ class FreeCores:
         Raises
         ------
         RuntimeError
-            Outside of the with block.
+            Outside of the with block, or inside a part.
         Exception
             The first that `compute` raises; parts that were not begun by then are left out.
         """
@@ -198,13 +216,20 @@ class FreeCores:
         if self._open is None:
             example = "with FreeCores() as cores: ..."
             raise RuntimeError(f"FreeCores.{name} needs its with block: {example}")
-        futures = [helper.submit(task) for helper, task in zip(self._helpers, tasks, strict=False)]
+        if self._is_busy:
+            # A helper would wait for itself.
+            raise RuntimeError(
+                f"FreeCores.{name} was called by a part, or by two threads at a time"
+            )
+        futures, self._is_busy = list[Future[R]](), True
         try:
+            for helper, task in zip(self._helpers, tasks, strict=False):
+                futures.append(helper.submit(task))
             yield futures
         finally:
-            for future in futures:
-                if not future.cancel():
-                    future.exception()
+            for begun in [future for future in futures if not future.cancel()]:
+                begun.exception()
+            self._is_busy = False
 
 
 class _Call(Generic[T, R]):
@@ -228,36 +253,13 @@ class _Call(Generic[T, R]):
                 self.left.clear()
 
 
-def _places_of_helpers() -> "list[int | None]":
-    """Return the core of each helper; None where it may be any of those of this thread."""
-    own, usable = own_cores(), usable_cores()
-    # Where OpenMP has bound this thread, and whoever it starts, each has a core of its own.
-    return [*sorted(usable - own)] or [None] * (len(own) - 1)
+def _cores_of_helpers() -> list[int | None]:
+    """Return a core for each helper; None where it may be any of those of this thread."""
+    usable, own = usable_cores(), own_cores()
+    return [core for core in usable if core not in own] + [None] * (len(own) - 1)
 
 
 def _begin(core: int | None) -> None:
     if core is not None:
-        # Cores may be taken from a process at any time.
-        with contextlib.suppress(OSError):
-            os.sched_setaffinity(0, {core})
-    if (torch := _torch()) is not None:
-        torch.set_num_threads(1)
-
-
-@contextlib.contextmanager
-def _torch_with_one_thread() -> Iterator[None]:
-    # A thread's first operation gives it the number of threads that was last set in any thread.
-    if (torch := _torch()) is None:
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _torch() -> Any:
-    """Return torch if the app has imported it; an app without it need not wait for it."""
-    return sys.modules.get("torch")
+        stay_on(core)
+    use_one_thread()

@@ -53,8 +53,8 @@ class Scenario:
     gated : bool
         Whether to try the gate alone, too.
     free_cores : bool
-        Whether protected training leaves the parts of a step to `FreeCores`, as DEPLOYMENT.md
-        advises for steps that are not too short, in a session of its own; else to OpenMP. The
+        Whether protected training cuts its steps for `FreeCores`, as DEPLOYMENT.md advises, or
+        leaves them to OpenMP, where it advises that and where there are no samples to cut. The
         threads of both are bound.
     """
 
@@ -76,10 +76,7 @@ def _scenario(kind: str, loads: tuple[Load, ...], step_s: float, **options: obje
 
 SCENARIOS: tuple[Scenario, ...] = (
     _scenario("light control loop", LIGHT, 0.03, least_pace=0.9, ablated=True, gated=True),
-    replace(
-        _scenario("light control loop", LIGHT, 0.005, least_pace=0.9, gated=True),
-        free_cores=False,
-    ),
+    _scenario("light control loop", LIGHT, 0.005, least_pace=0.9, gated=True, free_cores=False),
     _scenario("light control loop", LIGHT, 0.2, least_pace=0.9, gated=True),
     replace(
         _scenario("light control loop in the same session", LIGHT, 0.03, least_pace=0.9),

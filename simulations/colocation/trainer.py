@@ -134,7 +134,7 @@ class Step:
             self._compute(slice(None))
             self._optimizers[0].step()
         else:
-            self._cores.share(self._compute, _BATCH)
+            self._cores.map_batch(self._compute, _BATCH)
             self._cores.map(torch.optim.SGD.step, self._optimizers)
 
     def _compute(self, part: slice) -> None:

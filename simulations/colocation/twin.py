@@ -81,8 +81,8 @@ class Real:
     off : Sequence[Block]
         Without training.
     alone : Mapping[tuple[float, bool], float]
-        Steps per second without the service and the gate, by the length of a step, and whether
-        beside the service the gate alone holds this process back: no two are equally fast.
+        Steps per second without the service and without a gate, by the length of a step, and
+        whether beside the service the gate alone holds this process back: processes differ in pace.
     beside : Mapping[tuple[float, bool], Sequence[Block]]
         By the same.
     """

@@ -7,14 +7,13 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
 from deepedge_flwr import FreeCores
-from deepedge_flwr.client.free_cores import limited_cores
+from deepedge_flwr.client.free_cores import _cores_of_helpers, limited_cores
 from deepedge_flwr.core.batch_shares import BatchShares
 
 
@@ -173,7 +172,7 @@ def test_a_share_of_the_batch_follows_the_pace_of_the_core(monkeypatch: pytest.M
             clock.of_thread.now_s = 0.0
             parts = expected.cut(1000)
             # The first part is the caller's each time: else its pace would be another's.
-            assert cores.share(compute, 1000) == [(parts[0], True), (parts[1], False)]
+            assert cores.map_batch(compute, 1000) == [(parts[0], True), (parts[1], False)]
             own, other = (part.stop - part.start for part in parts)
             expected.learn(parts, [own / 4.0, other / 1.0])
     assert expected.weights[0] > 0.75
@@ -188,68 +187,128 @@ def test_every_core_has_a_part_of_the_batch(count: int) -> None:
         return sum(range(12)[part])
 
     with FreeCores(count) as cores:
-        results = cores.share(compute, 12)
+        results = cores.map_batch(compute, 12)
     assert len(results) == count
     assert sum(results) == sum(range(12))
 
 
 def test_a_batch_of_fewer_samples_than_cores_has_fewer_parts() -> None:
     with FreeCores(3) as cores:
-        assert cores.share(lambda part: part, 1) == [slice(0, 1)]
-        assert cores.share(lambda part: part, 0) == []
+        assert cores.map_batch(lambda part: part, 1) == [slice(0, 1)]
+        assert cores.map_batch(lambda part: part, 0) == []
 
 
-def test_an_error_in_a_part_is_raised_when_the_others_are_done() -> None:
-    caller, meet, done = threading.get_ident(), threading.Barrier(2), list[bool]()
+@pytest.mark.parametrize("failing", [0, 1])
+def test_an_error_in_a_part_is_raised_when_the_others_are_done(failing: int) -> None:
+    meet, failed, done = threading.Barrier(3), threading.Event(), list[int]()
 
-    def compute(_: slice, fails_in_caller: bool) -> None:
+    def compute(part: slice) -> None:
         meet.wait(10)
-        if is_own := threading.get_ident() == caller:
-            time.sleep(0.02)
-        if is_own == fails_in_caller:
-            raise ArithmeticError("of a part")
-        time.sleep(0.02)
-        done.append(is_own)
+        if part.start == failing:
+            failed.set()
+            raise ArithmeticError(f"part {part.start}")
+        failed.wait(10)
+        time.sleep(0.05)
+        done.append(part.start)
 
-    for fails_in_caller in (True, False):
-        with FreeCores(2) as cores, pytest.raises(ArithmeticError, match="of a part"):
-            try:
-                cores.share(partial(compute, fails_in_caller=fails_in_caller), 8)
-            finally:
-                assert done == [not fails_in_caller]
-        done.clear()
-
-
-def test_shares_need_the_block_too() -> None:
-    with pytest.raises(RuntimeError, match="share needs its with block"):
-        FreeCores(2).share(str, 8)
+    with FreeCores(3) as cores:
+        try:
+            with pytest.raises(ArithmeticError, match=f"part {failing}"):
+                cores.map_batch(compute, 3)
+        finally:
+            assert sorted(done) == [part for part in range(3) if part != failing]
+        assert len(cores.map_batch(str, 3)) == 3
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="affinity, as Linux has it")
+def test_an_interrupted_batch_is_waited_for() -> None:
+    caller, meet, done = threading.get_ident(), threading.Barrier(2), list[slice]()
+
+    def compute(part: slice) -> None:
+        meet.wait(10)
+        if threading.get_ident() == caller:
+            raise KeyboardInterrupt
+        time.sleep(0.05)
+        done.append(part)
+
+    with FreeCores(2) as cores:
+        with pytest.raises(KeyboardInterrupt):
+            cores.map_batch(compute, 8)
+        assert done == [slice(4, 8)]
+        assert cores.map_batch(str, 2) == [str(slice(0, 1)), str(slice(1, 2))]
+
+
+def test_a_batch_needs_the_block_and_a_size() -> None:
+    with pytest.raises(RuntimeError, match="map_batch needs its with block"):
+        FreeCores(2).map_batch(str, 8)
+    with FreeCores(2) as cores, pytest.raises(ValueError, match="num_samples must be >= 0, got -1"):
+        cores.map_batch(str, -1)
+
+
+@pytest.mark.parametrize("call", ["map", "map_batch"])
+def test_a_part_that_would_wait_for_itself_is_refused(call: str) -> None:
+    with FreeCores(2) as cores:
+        with pytest.raises(RuntimeError, match="was called by a part"):
+            cores.map_batch(lambda _: getattr(cores, call)(str, [] if call == "map" else 4), 4)
+        assert cores.map(str, [1, 2]) == ["1", "2"]
+
+
+BOUND = {**os.environ, "OMP_PROC_BIND": "true", "OMP_PLACES": "threads"}
+several_cores = pytest.mark.skipif(
+    not sys.platform.startswith("linux") or len(os.sched_getaffinity(0)) < 2,
+    reason="affinity, as Linux has it, and two cores",
+)
+
+
+@several_cores
 def test_where_openmp_binds_its_threads_each_has_a_core_of_its_own() -> None:
     """In a process of its own: OpenMP reads its environment once."""
     code = """
-import os, threading
+import ctypes, os, threading
 import torch
+from threadpoolctl import threadpool_info
 from deepedge_flwr import FreeCores
 
-own = os.sched_getaffinity(0)
-usable = os.sched_getaffinity(os.getppid())
+(own,), usable = os.sched_getaffinity(0), sorted(os.sched_getaffinity(os.getppid()))
+openmp = [ctypes.CDLL(one["filepath"]) for one in threadpool_info() if one["user_api"] == "openmp"]
+nothing = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: None)
 
 def places(cores):
     meet = threading.Barrier(cores.count)
-    return cores.share(lambda _: (meet.wait(10), os.sched_getaffinity(0))[1], 100)
+
+    def place(_):
+        meet.wait(10)
+        for library in openmp:
+            # A parallel region, in which OpenMP binds threads that it meets for the first time.
+            if hasattr(library, "GOMP_parallel"):
+                library.GOMP_parallel(nothing, None, 1, 0)
+        return sorted(os.sched_getaffinity(0))
+
+    return cores.map_batch(place, 10 * cores.count)
 
 with FreeCores() as cores:
-    first, *others = places(cores)
-    assert first == own
-    assert [{core} for core in sorted(usable - own)] == others
-with FreeCores(len(usable) + 1) as more:
-    assert places(more)[-1] == own
-assert os.sched_getaffinity(0) == own
+    assert places(cores) == [[own], *([core] for core in usable if core != own)]
+with FreeCores(2 * len(usable)) as more:
+    assert sorted(places(more)) == sorted(2 * [[core] for core in usable])
+assert sorted(os.sched_getaffinity(0)) == [own]
 """
-    environment = {**os.environ, "OMP_PROC_BIND": "true", "OMP_PLACES": "threads"}
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, env=environment)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, env=BOUND)
+
+
+@pytest.mark.parametrize(
+    ("own", "usable", "helpers"),
+    [
+        ([0, 1, 2], [0, 1, 2], [None, None]),
+        ([1], [1, 0, 3], [0, 3]),
+        ([0, 4], [0, 4, 1, 5], [1, 5, None]),
+    ],
+)
+def test_helpers_have_the_cores_that_the_caller_has_not(
+    own: list[int], usable: list[int], helpers: list[int | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deepedge_flwr.client.free_cores.own_cores", lambda: own)
+    monkeypatch.setattr("deepedge_flwr.client.free_cores.usable_cores", lambda: usable)
+    assert _cores_of_helpers() == helpers
+    assert count_of(FreeCores()) == len(usable)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="scheduling classes of Linux")
@@ -322,7 +381,7 @@ def gradients(model: nn.Module, x: torch.Tensor, y: torch.Tensor, parts: int) ->
         (loss / len(x)).backward()
 
     with FreeCores(parts) as cores:
-        cores.share(compute, len(x))
+        cores.map_batch(compute, len(x))
     return [p.grad.clone() for p in model.parameters() if p.grad is not None]
 
 

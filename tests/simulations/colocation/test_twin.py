@@ -110,21 +110,31 @@ def test_each_scenario_is_named_once_and_compares_with_uncontrolled_training() -
 
 def test_uncontrolled_training_is_predicted_from_a_like_condition() -> None:
     """Trainings that differ by nothing but the length of their steps."""
+    twins = list(compare(_like_conditions(1.0)))
+    assert len(twins) == 8
+    uncontrolled = [twin for twin in twins if "uncontrolled" in twin.what]
+    assert len(uncontrolled) == 4
+    for twin in uncontrolled:
+        assert twin.factor < 1.1, twin.what
+    gated = [twin for twin in twins if "gate for" in twin.what]
+    assert len(gated) == 4
+    assert all(twin.predicted < twin.measured for twin in gated)
+
+
+def test_a_gated_process_is_predicted_by_its_own_pace_without_service() -> None:
+    like, faster = (list(compare(_like_conditions(factor))) for factor in (1.0, 2.0))
+    for before, after in zip(like, faster, strict=True):
+        if before.what.startswith("pace"):
+            factor = 2.0 if "gate for" in before.what else 1.0
+            assert after.predicted == pytest.approx(factor * before.predicted, rel=0.15), after.what
+
+
+def _like_conditions(gated_pace: float) -> Real:
     paces = {0.03: 30.0, 0.005: 200.0, 0.2: 5.0}
     keys = [(step_s, gated) for step_s in paces for gated in (False, True)]
-    twins = list(
-        compare(
-            Real(
-                budget_s=0.004,
-                off=[block(ALONE)],
-                alone={key: paces[key[0]] for key in keys},
-                beside={k: [block(ALONE + WAITS, steps=int(8 * paces[k[0]]))] for k in keys},
-            )
-        )
+    return Real(
+        budget_s=0.004,
+        off=[block(ALONE)],
+        alone={(s, gated): paces[s] * (gated_pace if gated else 1.0) for s, gated in keys},
+        beside={k: [block(ALONE + WAITS, steps=int(8 * paces[k[0]]))] for k in keys},
     )
-    assert len(twins) == 8
-    for twin in twins:
-        if twin.what.endswith("uncontrolled"):
-            assert twin.factor < 1.1, twin.what
-    gated = [twin for twin in twins if twin.what.endswith("gate alone")]
-    assert all(twin.predicted < twin.measured for twin in gated)
