@@ -12,14 +12,7 @@ from typing import Generic, TypeVar
 
 from ..core.batch_shares import BatchShares
 from ..core.clock import WallClock
-from .threads import (
-    limited_threads,
-    one_thread_at_first,
-    own_cores,
-    stay_on,
-    usable_cores,
-    use_one_thread,
-)
+from . import threads
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -46,24 +39,22 @@ class FreeCores:
     core of one of them the others wait, dozens of times a step. Here a thread computes a part of
     the batch from end to end with a library of one thread, and the threads meet twice a step: after
     the parts, which are longer where the service leaves more of the core (`map_batch`), and after
-    the update if that is cut, too, into an optimizer for each share of the parameters (`map`;
-    DEPLOYMENT.md has an example, and says when to leave a step to OpenMP). It is for services in
-    another session.
+    the update if that is cut, too, into an optimizer for each share of the parameters (`map`).
+    DEPLOYMENT.md has an example, and says where a step is better left to OpenMP.
 
     Where OpenMP binds its threads to cores (`OMP_PROC_BIND`, as advised) the threads here have the
     same cores, one each; where it does not they go where the kernel puts them.
 
     Inside the with block numerical libraries have one thread, for what is computed between two
-    calls, too. While a simulated device trains there is one core. A part must not make calls of its
-    own.
+    calls, too. While a simulated device trains there is one core.
 
     `loss.backward()` in several threads adds to the same gradients. Torch 2 does that under a lock,
-    but in an order that differs from call to call, and so do the last bits of the sum; where parts
-    are cut by pace their sizes differ, too. Random numbers that the parts draw from one generator
-    differ as well. What keeps statistics of its batches, such as a batch normalisation, must not be
-    computed in several threads. `micro_batches` goes around a call and not into a part: other
-    threads have no gate. Modes that torch keeps for each thread, `no_grad` and `autocast`, are the
-    caller's only in the caller's own parts: enter them in what computes a part.
+    but in an order that differs from call to call, and so do the last bits of the sum, the sizes of
+    the parts, and random numbers that they draw from one generator. What keeps statistics of its
+    batches, such as a batch normalisation, must not be computed in several threads. `micro_batches`
+    goes around a call and not into a part: other threads have no gate. Modes that torch keeps for
+    each thread, `no_grad` and `autocast`, are the caller's only in the caller's own parts: enter
+    them in what computes a part.
 
     Parameters
     ----------
@@ -95,10 +86,9 @@ class FreeCores:
         if count is not None and count < 1:
             raise ValueError(f"count must be >= 1 or None, got {count}")
         self._asked, self.count = count, 1
-        self._shares = BatchShares(1)
+        self._shares, self._is_busy = BatchShares(1), False
         self._helpers: Sequence[ThreadPoolExecutor] = ()
         self._open: contextlib.ExitStack | None = None
-        self._is_busy = False
 
     def __enter__(self) -> "FreeCores":
         """Return this, with a thread for every core but this thread's own.
@@ -115,8 +105,8 @@ class FreeCores:
         self._shares = BatchShares(self.count)
         with contextlib.ExitStack() as opening:
             # What torch had is asked for, and given back, before and after the limit on OpenMP.
-            opening.enter_context(one_thread_at_first())
-            opening.enter_context(limited_threads(1))
+            opening.enter_context(threads.one_thread_at_first())
+            opening.enter_context(threads.limited_threads(1))
             # A pool for each: the second part of a batch is always for the same core.
             self._helpers = [
                 opening.enter_context(ThreadPoolExecutor(1, THREAD_NAME, _begin, (core,)))
@@ -214,13 +204,10 @@ class FreeCores:
     ) -> Iterator[list[Future[R]]]:
         """Let a helper begin each task, as far as there are helpers; wait for those begun."""
         if self._open is None:
-            example = "with FreeCores() as cores: ..."
-            raise RuntimeError(f"FreeCores.{name} needs its with block: {example}")
+            raise RuntimeError(f"FreeCores.{name} needs its with block: with FreeCores() as cores")
         if self._is_busy:
             # A helper would wait for itself.
-            raise RuntimeError(
-                f"FreeCores.{name} was called by a part, or by two threads at a time"
-            )
+            raise RuntimeError(f"FreeCores.{name} takes one call at a time, and none by a part")
         futures, self._is_busy = list[Future[R]](), True
         try:
             for helper, task in zip(self._helpers, tasks, strict=False):
@@ -241,25 +228,23 @@ class _Call(Generic[T, R]):
 
     def work(self) -> None:
         """Compute parts until none is left."""
-        while True:
-            try:
+        with contextlib.suppress(IndexError):
+            while True:
                 index, part = self.left.popleft()
-            except IndexError:
-                return
-            try:
-                self.results[index] = self.compute(part)
-            except Exception as error:
-                self.errors.append(error)
-                self.left.clear()
+                try:
+                    self.results[index] = self.compute(part)
+                except Exception as error:
+                    self.errors.append(error)
+                    self.left.clear()
 
 
 def _cores_of_helpers() -> list[int | None]:
     """Return a core for each helper; None where it may be any of those of this thread."""
-    usable, own = usable_cores(), own_cores()
+    usable, own = threads.usable_cores(), threads.own_cores()
     return [core for core in usable if core not in own] + [None] * (len(own) - 1)
 
 
 def _begin(core: int | None) -> None:
     if core is not None:
-        stay_on(core)
-    use_one_thread()
+        threads.stay_on(core)
+    threads.use_one_thread()

@@ -24,8 +24,9 @@ IDLE_CLASS = "SCHED_IDLE for threads that compute"
 AUTOGROUP = "autogroup niceness 19"
 IDLE_IO = "idle I/O class"
 _LOWEST_NICENESS = 19
-#: How long training may hold up a request: a share of its budget, and the least that pays.
-_HOLD, _SHORTEST_HOLD_S = 0.25, 0.001
+#: How long training may hold up a request. Two services that take much of all cores have no time to
+#: make up for more, whatever their budget.
+_HOLD_S = 0.001
 _AUTOGROUP_TRIES, _AUTOGROUP_PAUSE_S = 8, 0.11
 #: What was done to this process: one entry, as it cannot be done twice or undone.
 _isolated: "list[Isolation]" = []
@@ -50,7 +51,7 @@ def is_client_process() -> bool:
     return Path(sys.argv[0]).stem == "flwr-clientapp"
 
 
-def isolate(only: Collection[str] | None = None, budget_s: float | None = None) -> Isolation:
+def isolate(only: Collection[str] | None = None) -> Isolation:
     """Put this process behind all others, each mechanism on its own, and log what has worked.
 
     - between two ticks the kernel is made to choose again who computes: else a request may wait for
@@ -73,11 +74,8 @@ def isolate(only: Collection[str] | None = None, budget_s: float | None = None) 
     only : Collection[str] | None (default: None)
         Mechanisms to apply, of `BETWEEN_TICKS`, `IDLE_CLASS`, `AUTOGROUP` and `IDLE_IO`; None for
         all.
-    budget_s : float | None (default: None)
-        The service's latency budget: Linux chooses again after a quarter of it, at the soonest
-        after a millisecond, and after that if it is None.
     """
-    return _isolated[0] if _isolated else _isolate(only, budget_s)
+    return _isolated[0] if _isolated else _isolate(only)
 
 
 def applied_isolation() -> str:
@@ -85,10 +83,10 @@ def applied_isolation() -> str:
     return ", ".join(_isolated[0].applied) if _isolated else ""
 
 
-def _isolate(only: Collection[str] | None, budget_s: float | None) -> Isolation:
+def _isolate(only: Collection[str] | None) -> Isolation:
     mechanisms: list[tuple[str, Callable[[], None]]] = [
         # First: what a thread of the idle class starts may not leave that class.
-        (BETWEEN_TICKS, lambda: _between_ticks(budget_s or 0.0)),
+        (BETWEEN_TICKS, _between_ticks),
         (IDLE_CLASS, _idle_class),
         (AUTOGROUP, _autogroup),
         (IDLE_IO, _idle_io),
@@ -110,10 +108,10 @@ def _isolate(only: Collection[str] | None, budget_s: float | None) -> Isolation:
     return _isolated[0]
 
 
-def _between_ticks(budget_s: float) -> None:
+def _between_ticks() -> None:
     if others := _others_in_session():
         raise OSError(errno.EBUSY, f"process {others[0]} shares this session: start with setsid")
-    between_ticks.start(usable_cores(), max(_SHORTEST_HOLD_S, _HOLD * budget_s))
+    between_ticks.start(usable_cores(), _HOLD_S)
 
 
 def _others_in_session() -> list[int]:

@@ -97,7 +97,7 @@ class DeepEdgeMod:
         with watching(probe, policy.probe_silence_s, gates=_is_gated(plan)) as watched:
             # Only now: what watches the service has the service's priority.
             if is_client_process() if policy.isolation is None else policy.isolation:
-                isolate(budget_s=None if plan is None else plan.latency_budget_s)
+                isolate()
             with limited_threads(policy.max_threads), limited_cores(policy.max_threads):
                 device = LocalDevice(watched)
                 return self._train(message, context, call_next, policy, plan, device)

@@ -161,9 +161,7 @@ def conditions_of(
     def isolated(
         *mechanisms: str, environment: Mapping[str, str] = _BOUND, free_cores: bool = False
     ) -> Condition:
-        training = replace(
-            scenario.training, isolation=mechanisms, free_cores=free_cores, budget_s=budget_s
-        )
+        training = replace(scenario.training, isolation=mechanisms, free_cores=free_cores)
         return replace(plain, training=training, environment=environment)
 
     bound, free = isolated(*_ALL), isolated(*_ALL, free_cores=True)

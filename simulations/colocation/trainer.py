@@ -50,11 +50,11 @@ class Training:
     isolation : tuple[str, ...]
         Mechanisms of `isolate` to apply.
     budget_s : float | None
-        The service's, which isolation and the gate are told.
+        Budget of the gate; None trains without one.
     quantile : float
         What is to keep it.
     probe : str
-        How the gate sees the service; empty trains without one.
+        How the gate sees the service.
     size : int
         Of a step that is to be as much work as another training's; 0 is one that fills `step_s`.
     memory_mib : float
@@ -180,7 +180,7 @@ def drain(probe: Probe) -> None:
 
 
 def _gate(training: Training) -> Gate | None:
-    if training.budget_s is None or not training.probe:
+    if training.budget_s is None:
         return None
     return Gate(training.budget_s, quantile=training.quantile)
 
@@ -190,11 +190,11 @@ def main() -> None:
     training = Training(**json.loads(sys.argv[1]))
     torch.set_num_threads(training.threads)
     step, memory = Step(training), list[float]()
-    probe = make_probe(training.probe) if training.probe else None
+    probe = make_probe(training.probe) if training.probe and training.budget_s else None
     # One probe for all runs, begun before the training steps back.
     with watching(probe, _SILENCE_S, gates=False), contextlib.ExitStack() as cores:
         if training.isolation:
-            isolate(training.isolation, training.budget_s)
+            isolate(training.isolation)
         if training.free_cores:
             step.spread(cores.enter_context(FreeCores(training.threads)))
         between_ticks.rest()

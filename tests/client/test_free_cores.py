@@ -247,7 +247,7 @@ def test_a_batch_needs_the_block_and_a_size() -> None:
 @pytest.mark.parametrize("call", ["map", "map_batch"])
 def test_a_part_that_would_wait_for_itself_is_refused(call: str) -> None:
     with FreeCores(2) as cores:
-        with pytest.raises(RuntimeError, match="was called by a part"):
+        with pytest.raises(RuntimeError, match="takes one call at a time, and none by a part"):
             cores.map_batch(lambda _: getattr(cores, call)(str, [] if call == "map" else 4), 4)
         assert cores.map(str, [1, 2]) == ["1", "2"]
 
@@ -305,8 +305,8 @@ assert sorted(os.sched_getaffinity(0)) == [own]
 def test_helpers_have_the_cores_that_the_caller_has_not(
     own: list[int], usable: list[int], helpers: list[int | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deepedge_flwr.client.free_cores.own_cores", lambda: own)
-    monkeypatch.setattr("deepedge_flwr.client.free_cores.usable_cores", lambda: usable)
+    monkeypatch.setattr("deepedge_flwr.client.threads.own_cores", lambda: own)
+    monkeypatch.setattr("deepedge_flwr.client.threads.usable_cores", lambda: usable)
     assert _cores_of_helpers() == helpers
     assert count_of(FreeCores()) == len(usable)
 

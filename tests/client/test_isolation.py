@@ -68,20 +68,6 @@ def test_the_kernel_chooses_again_between_ticks_where_there_is_something_to_gain
         assert "preemption between ticks" in found["applied"]
 
 
-@linux
-@pytest.mark.parametrize(
-    ("budget_s", "every_s"), [(None, 0.001), (0.002, 0.001), (0.01, 0.0025), (0.2, 0.05)]
-)
-def test_a_request_is_held_up_for_a_quarter_of_its_budget(
-    budget_s: float | None, every_s: float
-) -> None:
-    code = "import json\nfrom deepedge_flwr.client import between_ticks\n"
-    code += "from deepedge_flwr.client.isolation import BETWEEN_TICKS, isolate\n"
-    code += "asked = []\nbetween_ticks.start = lambda cores, every_s: asked.append(every_s)\n"
-    code += f"isolate([BETWEEN_TICKS], {budget_s})\nprint(json.dumps(asked))\n"
-    assert run(code) == [pytest.approx(every_s)]
-
-
 SHARED = """
 import json, os, subprocess, sys
 from deepedge_flwr.client.isolation import BETWEEN_TICKS, isolate

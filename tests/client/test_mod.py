@@ -408,18 +408,3 @@ def test_the_server_is_told_of_a_quantile_of_the_node_s_own() -> None:
     told = get_telemetry(DeepEdgeMod(probe=latencies_once(0.5))(message, context, train).content)
     assert told is not None
     assert told.latency_quantile == 0.9
-
-
-@pytest.mark.parametrize(
-    ("plan", "budget_s"),
-    [(TrainPlan(num_steps=1, latency_budget_s=0.02), 0.02), (TrainPlan(num_steps=1), None),
-     (None, None)],
-)  # fmt: skip
-def test_what_steps_back_knows_the_budget(
-    monkeypatch: pytest.MonkeyPatch, plan: TrainPlan | None, budget_s: float | None
-) -> None:
-    """It decides how long training may hold up a request."""
-    asked = list[dict[str, Any]]()
-    monkeypatch.setattr("deepedge_flwr.client.mod.isolate", lambda **kwargs: asked.append(kwargs))
-    DeepEdgeMod()(message_with(plan), context_with(isolation="on"), train)
-    assert asked == [{"budget_s": budget_s}]

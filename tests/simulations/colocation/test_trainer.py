@@ -7,7 +7,7 @@ import torch
 
 from deepedge_flwr.client import FreeCores
 from deepedge_flwr.core.device import ProbeFailed
-from simulations.colocation.trainer import Step, Training, _gate, drain
+from simulations.colocation.trainer import Step, Training, drain
 
 
 def test_what_was_seen_before_is_forgotten() -> None:
@@ -25,12 +25,6 @@ def test_a_probe_that_fails_is_left_to_the_first_look() -> None:
         raise ProbeFailed("gone")
 
     drain(fail)
-
-
-def test_there_is_a_gate_where_there_is_a_budget_and_something_to_see_the_service_by() -> None:
-    assert _gate(Training(budget_s=0.01)) is None
-    gate = _gate(Training(budget_s=0.01, quantile=0.9, probe="wake-up"))
-    assert gate is not None and gate.budget_s == 0.01
 
 
 def gradients(step: Step) -> list[torch.Tensor]:
