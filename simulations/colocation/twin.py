@@ -104,7 +104,7 @@ def _measure(rounds: int, block_s: float) -> Real:
     with tempfile.TemporaryDirectory() as folder:
         sockets = {step_s: str(Path(folder) / f"{step_s}") for step_s in steps_s}
         with Bench((_LOAD,), tuple(sockets.values())) as bench:
-            budget_s = budget_of([bench.block("off", block_s) for _ in range(4)])
+            budget_s = budget_of([bench.block("off", block_s) for _ in range(5)])
             for step_s, is_gated in keys:
                 training = Training(step_s=step_s, quantile=_QUANTILE)
                 if is_gated:

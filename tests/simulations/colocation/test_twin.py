@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from simulations.colocation.bench import Block
-from simulations.colocation.scenarios import LIGHT, SCENARIOS, Measured, conditions_of
+from simulations.colocation.scenarios import LIGHT, SCENARIOS, Measured, budget_of, conditions_of
 from simulations.colocation.twin import Real, Twin, calibrated, compare
 
 RNG = np.random.default_rng(7)
@@ -136,3 +136,8 @@ def _like_conditions(gated_pace: float) -> Real:
         alone={(s, gated): paces[s] * (gated_pace if gated else 1.0) for s, gated in keys},
         beside={k: [block(ALONE + WAITS, steps=int(8 * paces[k[0]]))] for k in keys},
     )
+
+
+def test_a_moment_of_noise_does_not_move_the_budget() -> None:
+    quiet, noisy = block(ALONE), block(20 * ALONE)
+    assert budget_of([noisy, quiet, quiet]) == 1.5 * quiet.quantile_s(0.99)
