@@ -129,10 +129,11 @@ def test_a_block_in_a_block_of_the_same_is_refused() -> None:
 
 
 def test_an_interrupted_caller_waits_for_what_is_begun_and_for_no_more() -> None:
-    caller, meet, done = threading.get_ident(), threading.Barrier(2), list[int]()
+    caller, meet, done = threading.get_ident(), threading.Barrier(2), list[object]()
+    first_parts = (0, 1, slice(0, 4), slice(4, 8))
 
-    def compute(part: int) -> None:
-        if part < 2:
+    def compute(part: object) -> None:
+        if part in first_parts:
             meet.wait(10)
         if threading.get_ident() == caller:
             raise KeyboardInterrupt
@@ -145,7 +146,12 @@ def test_an_interrupted_caller_waits_for_what_is_begun_and_for_no_more() -> None
         num_done = len(done)
         assert 1 <= num_done < 50
         assert cores.map(str, [7]) == ["7"]
-    assert len(done) == num_done
+        assert len(done) == num_done
+        with pytest.raises(KeyboardInterrupt):
+            cores.map_batch(compute, 8)
+        assert done[num_done:] == [slice(4, 8)]
+        assert cores.map_batch(str, 2) == [str(slice(0, 1)), str(slice(1, 2))]
+    assert len(done) == num_done + 1
 
 
 class PartClock:
@@ -218,23 +224,6 @@ def test_an_error_in_a_part_is_raised_when_the_others_are_done(failing: int) -> 
         finally:
             assert sorted(done) == [part for part in range(3) if part != failing]
         assert len(cores.map_batch(str, 3)) == 3
-
-
-def test_an_interrupted_batch_is_waited_for() -> None:
-    caller, meet, done = threading.get_ident(), threading.Barrier(2), list[slice]()
-
-    def compute(part: slice) -> None:
-        meet.wait(10)
-        if threading.get_ident() == caller:
-            raise KeyboardInterrupt
-        time.sleep(0.05)
-        done.append(part)
-
-    with FreeCores(2) as cores:
-        with pytest.raises(KeyboardInterrupt):
-            cores.map_batch(compute, 8)
-        assert done == [slice(4, 8)]
-        assert cores.map_batch(str, 2) == [str(slice(0, 1)), str(slice(1, 2))]
 
 
 def test_a_batch_needs_the_block_and_a_size() -> None:
