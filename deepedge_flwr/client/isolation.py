@@ -19,6 +19,7 @@ from .free_cores import THREAD_NAME
 from .threads import usable_cores
 
 #: Mechanisms that Linux has.
+OWN_SESSION = "a session of its own"
 BETWEEN_TICKS = "preemption between ticks"
 IDLE_CLASS = "SCHED_IDLE for threads that compute"
 AUTOGROUP = "autogroup niceness 19"
@@ -54,14 +55,17 @@ def is_client_process() -> bool:
 def isolate(only: Collection[str] | None = None) -> Isolation:
     """Put this process behind all others, each mechanism on its own, and log what has worked.
 
+    - it leaves its session for one of its own, where it may: Linux shares the processor between
+      sessions first (autogroup), and what is in the old one, a service perhaps, does not step back;
     - between two ticks the kernel is made to choose again who computes: else a request may wait for
       training from one tick to the next, which may be more than its budget has room for
-      (`between_ticks`; for a service in another session, and threads of the class SCHED_IDLE);
+      (`between_ticks`; for a process with a session of its own, and threads of the class
+      SCHED_IDLE);
     - every thread that computes is of the class SCHED_IDLE, and so is every thread that it starts:
       those of OpenMP, BLAS and torch, too. Flower's own threads are not: without its heartbeats a
       job that a busy device makes wait would be taken for dead;
-    - the session's group of processes (autogroup) has niceness 19: without that Linux shares the
-      processor between sessions first, and a service in another one would not be preferred;
+    - the session has niceness 19 among sessions: without that a service in another one would not be
+      preferred;
     - the disk is used when nobody else does;
     - where there are no such classes, the process has the lowest priority there is.
 
@@ -72,8 +76,8 @@ def isolate(only: Collection[str] | None = None) -> Isolation:
     Parameters
     ----------
     only : Collection[str] | None (default: None)
-        Mechanisms to apply, of `BETWEEN_TICKS`, `IDLE_CLASS`, `AUTOGROUP` and `IDLE_IO`; None for
-        all.
+        Mechanisms to apply, of `OWN_SESSION`, `BETWEEN_TICKS`, `IDLE_CLASS`, `AUTOGROUP` and
+        `IDLE_IO`; None for all.
     """
     return _isolated[0] if _isolated else _isolate(only)
 
@@ -85,7 +89,8 @@ def applied_isolation() -> str:
 
 def _isolate(only: Collection[str] | None) -> Isolation:
     mechanisms: list[tuple[str, Callable[[], None]]] = [
-        # First: what a thread of the idle class starts may not leave that class.
+        (OWN_SESSION, _own_session),
+        # Before the idle class: what a thread of that starts may not leave it.
         (BETWEEN_TICKS, _between_ticks),
         (IDLE_CLASS, _idle_class),
         (AUTOGROUP, _autogroup),
@@ -108,29 +113,25 @@ def _isolate(only: Collection[str] | None) -> Isolation:
     return _isolated[0]
 
 
+def _own_session() -> None:
+    if not _has_own_session():
+        try:
+            os.setsid()
+        except PermissionError as error:
+            raise OSError(
+                error.errno, "it leads a group of processes: start with setsid"
+            ) from error
+
+
+def _has_own_session() -> bool:
+    return os.getsid(0) == os.getpid()
+
+
 def _between_ticks() -> None:
-    if others := _others_in_session():
-        raise OSError(errno.EBUSY, f"process {others[0]} shares this session: start with setsid")
+    if not _has_own_session():
+        # Whoever wakes up in the service's session would be as good as a tick.
+        raise OSError(errno.EBUSY, "others are in its session")
     between_ticks.start(usable_cores(), _HOLD_S)
-
-
-def _others_in_session() -> list[int]:
-    """Return what is in this session and neither led to this process nor was started on the way."""
-    own = os.getsid(0)
-
-    def is_in_session(process: psutil.Process) -> bool:
-        """Return whether a process is in this session, and has not ended."""
-        with contextlib.suppress(OSError, psutil.Error):
-            # What has ended, and is not waited for by its parent, is nobody.
-            return os.getsid(process.pid) == own and process.status() != psutil.STATUS_ZOMBIE
-        return False
-
-    this = psutil.Process()
-    line = [this, *filter(is_in_session, this.parents())]
-    # Below the leader: a shell may lead a session, and a service be started from it, too.
-    first = next((one for one in reversed(line) if one.pid != own), this)
-    family = {own, first.pid, *(child.pid for child in first.children(recursive=True))}
-    return sorted({one.pid for one in psutil.process_iter() if is_in_session(one)} - family)
 
 
 def _idle_class() -> None:

@@ -9,7 +9,13 @@ from statistics import median
 
 import numpy as np
 
-from deepedge_flwr.client.isolation import AUTOGROUP, BETWEEN_TICKS, IDLE_CLASS, IDLE_IO
+from deepedge_flwr.client.isolation import (
+    AUTOGROUP,
+    BETWEEN_TICKS,
+    IDLE_CLASS,
+    IDLE_IO,
+    OWN_SESSION,
+)
 
 from .bench import Bench, Block, Condition, latencies_of
 from .service import Load
@@ -19,7 +25,7 @@ from .worker import in_own_session
 #: As the SuperNode's unit file has it (DEPLOYMENT.md).
 _BOUND = {"OMP_PROC_BIND": "true"}
 _PASSIVE = {"OMP_WAIT_POLICY": "passive"}
-_ALL = (BETWEEN_TICKS, IDLE_CLASS, AUTOGROUP, IDLE_IO)
+_ALL = (OWN_SESSION, BETWEEN_TICKS, IDLE_CLASS, AUTOGROUP, IDLE_IO)
 _ALONE_S = 1.0
 #: Of the isolated service's 99th percentile, which some blocks without training tell.
 _BUDGET_FACTOR, _BUDGET_BLOCKS = 1.5, 5
@@ -81,7 +87,6 @@ SCENARIOS: tuple[Scenario, ...] = (
     replace(
         _scenario("light control loop in the same session", LIGHT, 0.03, least_pace=0.9),
         same_session=True,
-        free_cores=False,
     ),
     _scenario("heavy control loops", HEAVY, 0.03, least_pace=0.75, ablated=True),
     _scenario("heavy control loops", HEAVY, 0.005, least_pace=0.75),

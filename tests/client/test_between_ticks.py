@@ -32,13 +32,13 @@ for line in sys.stdin:
 
 
 def test_who_waits_for_its_turn_has_seen_somebody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock that only sleep moves: nobody for 5 s, then one look that waits 0.3 ms."""
-    now_s, waited_s, pauses_s, to_come_s = 0.0, 0.0, list[float](), [0.0003]
+    """By a clock that only sleep moves: nobody for 5 s, then one look that waits 0.4 ms."""
+    now_s, waited_s, pauses_s, to_come_s = 0.0, 0.0, list[float](), [0.0004]
 
     def sleep(duration_s: float) -> None:
         nonlocal now_s, waited_s
         now_s += duration_s
-        waited_s += to_come_s.pop() if now_s >= 5.0 and to_come_s else 0.0001
+        waited_s += to_come_s.pop() if now_s >= 5.0 and to_come_s else 0.0002
         pauses_s.append(duration_s)
 
     with monkeypatch.context() as patched:
@@ -133,7 +133,8 @@ def test_each_core_has_one_that_disturbs_nobody_and_ends_with_who_started_it() -
     with trainer() as process:
         found = looking(process)
         assert {os.sched_getscheduler(one.pid) for one in found} == {os.SCHED_BATCH}
-        assert {one.nice() for one in found} == {19}
+        # A lower one would not always come before training.
+        assert {one.nice() for one in found} == {psutil.Process(process.pid).nice()}
         assert {os.getsid(one.pid) for one in found} == {process.pid}  # and so its autogroup
         assert os.getpgid(found[0].pid) != process.pid  # Ctrl-C is not for it
         until(lambda: num_looks(found) > 50)

@@ -37,9 +37,9 @@ print(json.dumps({"classes": classes, "flower": flower,
 """
 
 
-def run(code: str, **environment: str) -> Any:
+def run(code: str, *arguments: str, **environment: str) -> Any:
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", code, *arguments],
         capture_output=True,
         text=True,
         check=True,
@@ -70,26 +70,48 @@ def test_the_kernel_chooses_again_between_ticks_where_there_is_something_to_gain
 
 SHARED = """
 import json, os, subprocess, sys
-from deepedge_flwr.client.isolation import BETWEEN_TICKS, isolate
+from pathlib import Path
 
+def group(pid):
+    path = Path(f"/proc/{pid}/autogroup")
+    return path.read_text().split()[-1] if path.exists() else ""
+
+if sys.argv[1] == "isolate":
+    from deepedge_flwr.client.isolation import isolate
+
+    found = isolate()
+    print(json.dumps([found.applied, found.refused, os.getsid(0) == os.getpid(), group("self")]))
+    sys.exit()
+code = Path("/proc/self/cmdline").read_text().split("\\0")[2]
 other = subprocess.Popen(["sleep", "600"])
-code = "from deepedge_flwr.client.isolation import BETWEEN_TICKS, isolate; import json; "
-code += "print(json.dumps(isolate([BETWEEN_TICKS]).refused))"
 try:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code, "isolate"], capture_output=True, text=True,
+                          check=True, **json.loads(sys.argv[1]))
+    kept = [os.getsid(other.pid) == os.getsid(0), group(other.pid)]
 finally:
     other.kill()
-print(json.dumps([other.pid, json.loads(done.stdout)]))
+print(json.dumps([*json.loads(done.stdout), *kept]))
 """
 
 
 @linux
-def test_not_in_a_session_that_something_else_shares() -> None:
-    """A shell may have started a service, too: whoever wakes up beside it there disturbs it."""
-    pid, refused = run(SHARED)
-    assert refused == [
-        f"preemption between ticks ([Errno 16] process {pid} shares this session: start with "
-        "setsid)"
+def test_it_leaves_a_session_that_others_share_and_these_do_not_step_back() -> None:
+    """As Flower starts it: a child of the SuperNode, beside which a shell started a service."""
+    applied, refused, is_own, niceness, other_stays, other_niceness = run(SHARED, "{}")
+    assert is_own and other_stays
+    assert "a session of its own" in applied
+    assert not any("session" in reason for reason in refused)
+    if niceness:
+        assert (niceness, other_niceness) == ("19", "0")
+
+
+@linux
+def test_who_leads_a_group_of_processes_cannot_leave_and_is_not_preempted_between_ticks() -> None:
+    applied, refused, is_own, *_ = run(SHARED, '{"process_group": 0}')
+    assert not is_own and "SCHED_IDLE for threads that compute" in applied
+    assert refused[:2] == [
+        "a session of its own ([Errno 1] it leads a group of processes: start with setsid)",
+        "preemption between ticks ([Errno 16] others are in its session)",
     ]
 
 
