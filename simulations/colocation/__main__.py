@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ..experiment import log_level
-from .scenarios import SCENARIOS, Measured, measure_scenario
+from .measured import Measured, measure_scenario
+from .scenarios import SCENARIOS
 from .twin import calibrated
 
 _COLUMNS = ("condition", "missed", "p99 ms", "run queue ms/s", "wake-up p99 ms", "training",

@@ -17,7 +17,7 @@ from deepedge_flwr.simulation.devices import DeviceSpec, LinkSpec
 from deepedge_flwr.simulation.simulated_device import DeviceStart, SimulatedDevice, live
 
 from .bench import Bench, Block, Condition, latencies_of
-from .scenarios import budget_of
+from .measured import budget_of
 from .service import Load
 from .trainer import Training
 from .worker import in_own_session

@@ -14,8 +14,9 @@ from rich.progress import track
 from ..colocation.bench import Block, latencies_of
 from ..colocation.blind_node import Yielding, measure_yielding
 from ..colocation.broken import Ending, endings
+from ..colocation.measured import Measured, measure_scenario
 from ..colocation.reaction import Reaction, measure_reaction
-from ..colocation.scenarios import SCENARIOS, Measured, Scenario, measure_scenario
+from ..colocation.scenarios import SCENARIOS, Scenario
 from ..colocation.twin import Twin, measure_twins
 from ..experiment import log_level
 from ..summary import Summary

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from simulations.colocation.bench import Block
-from simulations.colocation.scenarios import LIGHT, SCENARIOS, Measured, budget_of, conditions_of
+from simulations.colocation.measured import Measured, budget_of
+from simulations.colocation.scenarios import LIGHT, SCENARIOS
 from simulations.colocation.twin import Real, Twin, calibrated, compare
 
 RNG = np.random.default_rng(7)
@@ -86,24 +87,6 @@ def test_a_factor_is_never_below_one() -> None:
 
     assert factor(2.0, 8.0) == factor(8.0, 2.0) == 4.0
     assert factor(0.0, 1.0) == math.inf
-
-
-def test_each_scenario_is_named_once_and_compares_with_uncontrolled_training() -> None:
-    assert len({scenario.name for scenario in SCENARIOS}) == len(SCENARIOS)
-    sockets = {"protected": "/p", "gate alone": "/g"}
-    for scenario in SCENARIOS:
-        conditions = conditions_of(scenario, 0.01, sockets)
-        protected = conditions["protected"].training
-        assert protected is not None and protected.probe == "unix:/p"
-        assert protected.free_cores == scenario.free_cores
-        each = list(conditions.values())
-        assert all(each.count(condition) == 1 for condition in each)
-        assert conditions["uncontrolled"].training == scenario.training
-        for name, condition in conditions.items():
-            training = condition.training
-            assert training is not None
-            assert (training.budget_s == 0.01) == bool(training.probe) == (name in sockets), name
-        assert ("gate alone" in conditions) == (scenario.gated or scenario.ablated)
 
 
 def test_uncontrolled_training_is_predicted_from_a_like_condition() -> None:

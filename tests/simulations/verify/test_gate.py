@@ -12,8 +12,9 @@ import pytest
 
 from simulations.colocation.bench import Block
 from simulations.colocation.blind_node import Yielding
+from simulations.colocation.measured import Measured
 from simulations.colocation.reaction import Reaction
-from simulations.colocation.scenarios import SCENARIOS, Measured, Scenario
+from simulations.colocation.scenarios import SCENARIOS, Scenario
 from simulations.verify.__main__ import main
 from simulations.verify.claims import Claim, read_claims, updated, write_claims
 from simulations.verify.gate import _fleet_claims, _protected, _reacts, _undisturbed, _yields
