@@ -16,11 +16,10 @@ Looks every millisecond cost training some per cent of a core, which is much whe
 it little. One that is preferred to training gets the core at once; if it had to wait, a service was
 there. So it knows where there is somebody to protect.
 
-To be preferred always, a look has the weight of an ordinary thread, 1024. Linux takes the thread of
-the earliest deadline, which is a slice over the weight away: with the 15 of niceness 19 that of
-training, of weight 3, came first in one look of five that began with no advantage, and the look
-waited for the next tick. Against the service it makes no difference: there all of training's
-session counts together.
+To be preferred nearly always, a look keeps the niceness with which it is started. Linux takes the
+thread of the earliest deadline, which is a slice over the weight away: with niceness 19, and so a
+weight of 15, it was that of training, whose weight is 3, in one look of five that began with no
+advantage, and the look waited for the next tick.
 
 References
 ----------
@@ -44,7 +43,8 @@ from pathlib import Path
 _COARSE = 6
 #: Between two looks where nobody was seen for a while: no multiple of a round period.
 _SELDOM_S, _WHILE_S = 0.0137, 0.15
-#: A look that waits longer than that for its turn has seen somebody.
+#: A look that waits longer than that for its turn has seen somebody: the kernel itself takes up to
+#: 0.2 ms now and then.
 _WAITED_S = 0.0003
 #: Until the program says that it runs, or has ended.
 _PATIENCE_S = 4.0
@@ -168,9 +168,9 @@ def _usable(core: int) -> bool:
     return True
 
 
-def _step_back() -> None:
+def _as_batch() -> None:
     try:
-        # Before threads of the idle class, and never before others that compute.
+        # It takes the core from threads of the idle class when it wakes up, and from no others.
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     except OSError as error:
         reason = f"SCHED_BATCH: {error.strerror}; is training SCHED_IDLE already?"
@@ -186,7 +186,7 @@ def main(arguments: list[str]) -> None:
         cores = [core for core in asked if _usable(core)]
         if not cores:
             raise OSError(errno.EINVAL, f"may use none of the cores {asked}")
-        _step_back()
+        _as_batch()
         _must_be_told()
         for core in cores[1:]:
             if (child := os.fork()) == 0:

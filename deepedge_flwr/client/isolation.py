@@ -19,16 +19,15 @@ from .free_cores import THREAD_NAME
 from .threads import usable_cores
 
 #: Mechanisms that Linux has.
-OWN_SESSION = "a session of its own"
 BETWEEN_TICKS = "preemption between ticks"
 IDLE_CLASS = "SCHED_IDLE for threads that compute"
-AUTOGROUP = "autogroup niceness 19"
+AUTOGROUP = "a session of its own with autogroup niceness 19"
 IDLE_IO = "idle I/O class"
 _LOWEST_NICENESS = 19
 #: How long training may hold up a request. Two services that take much of all cores have no time to
 #: make up for more, whatever their budget.
 _HOLD_S = 0.001
-_AUTOGROUP_TRIES, _AUTOGROUP_PAUSE_S = 8, 0.11
+_AUTOGROUP_TRIES, _AUTOGROUP_PAUSE_S = 40, 0.11
 #: What was done to this process: one entry, as it cannot be done twice or undone.
 _isolated: "list[Isolation]" = []
 
@@ -55,29 +54,28 @@ def is_client_process() -> bool:
 def isolate(only: Collection[str] | None = None) -> Isolation:
     """Put this process behind all others, each mechanism on its own, and log what has worked.
 
-    - it leaves its session for one of its own, where it may: Linux shares the processor between
-      sessions first (autogroup), and what is in the old one, a service perhaps, does not step back;
+    - it leaves its session for one of its own, which has niceness 19 among sessions: Linux shares
+      the processor between these first (autogroup), and a service in another one would not be
+      preferred. What else is in the old session, a service perhaps, does not step back;
     - between two ticks the kernel is made to choose again who computes: else a request may wait for
       training from one tick to the next, which may be more than its budget has room for
-      (`between_ticks`; for a process with a session of its own, and threads of the class
-      SCHED_IDLE);
+      (`between_ticks`; in a session of its own, and for threads of the class SCHED_IDLE);
     - every thread that computes is of the class SCHED_IDLE, and so is every thread that it starts:
       those of OpenMP, BLAS and torch, too. Flower's own threads are not: without its heartbeats a
       job that a busy device makes wait would be taken for dead;
-    - the session has niceness 19 among sessions: without that a service in another one would not be
-      preferred;
     - the disk is used when nobody else does;
     - where there are no such classes, the process has the lowest priority there is.
 
     It needs no privilege. It cannot be undone without one: it is for processes that train and then
     end, as Flower's client processes do, and never for one that does other work. A process is
-    isolated once.
+    isolated once. Processes that it has started before stay as they are, and signals to the group
+    of processes from which it came do not reach it any more.
 
     Parameters
     ----------
     only : Collection[str] | None (default: None)
-        Mechanisms to apply, of `OWN_SESSION`, `BETWEEN_TICKS`, `IDLE_CLASS`, `AUTOGROUP` and
-        `IDLE_IO`; None for all.
+        Mechanisms to apply, of `AUTOGROUP`, `BETWEEN_TICKS`, `IDLE_CLASS` and `IDLE_IO`; None for
+        all.
     """
     return _isolated[0] if _isolated else _isolate(only)
 
@@ -89,11 +87,10 @@ def applied_isolation() -> str:
 
 def _isolate(only: Collection[str] | None) -> Isolation:
     mechanisms: list[tuple[str, Callable[[], None]]] = [
-        (OWN_SESSION, _own_session),
+        (AUTOGROUP, _autogroup),
         # Before the idle class: what a thread of that starts may not leave it.
         (BETWEEN_TICKS, _between_ticks),
         (IDLE_CLASS, _idle_class),
-        (AUTOGROUP, _autogroup),
         (IDLE_IO, _idle_io),
     ]
     if not sys.platform.startswith("linux"):
@@ -113,24 +110,34 @@ def _isolate(only: Collection[str] | None) -> Isolation:
     return _isolated[0]
 
 
-def _own_session() -> None:
-    if not _has_own_session():
+def _autogroup() -> None:
+    niceness = Path("/proc/self/autogroup")
+    niceness.read_text(encoding="ascii")  # where there is none it stays in its session
+    if not _leads_session():
         try:
             os.setsid()
         except PermissionError as error:
-            raise OSError(
-                error.errno, "it leads a group of processes: start with setsid"
-            ) from error
+            reason = "it leads a group of processes and cannot leave its session: start with setsid"
+            raise OSError(error.errno, reason) from error
+    # Linux takes one such wish in 0.1 s, of all processes without privilege together.
+    for tries_left in reversed(range(_AUTOGROUP_TRIES)):
+        try:
+            niceness.write_text(str(_LOWEST_NICENESS), encoding="ascii")
+            return
+        except BlockingIOError:
+            if not tries_left:
+                raise
+            WallClock().sleep(_AUTOGROUP_PAUSE_S)
 
 
-def _has_own_session() -> bool:
+def _leads_session() -> bool:
     return os.getsid(0) == os.getpid()
 
 
 def _between_ticks() -> None:
-    if not _has_own_session():
+    if not _leads_session():
         # Whoever wakes up in the service's session would be as good as a tick.
-        raise OSError(errno.EBUSY, "others are in its session")
+        raise OSError(errno.EBUSY, "not in a session of its own, which a service may share")
     between_ticks.start(usable_cores(), _HOLD_S)
 
 
@@ -146,18 +153,6 @@ def _computing_threads() -> set[int]:
     own = {t.native_id for t in threading.enumerate() if not t.name.startswith(THREAD_NAME)}
     others = own - {threading.get_native_id()}
     return {int(name) for name in os.listdir("/proc/self/task")} - others
-
-
-def _autogroup() -> None:
-    # Linux takes one such wish in 0.1 s, of all processes without privilege together.
-    for tries_left in reversed(range(_AUTOGROUP_TRIES)):
-        try:
-            Path("/proc/self/autogroup").write_text(str(_LOWEST_NICENESS), encoding="ascii")
-            return
-        except BlockingIOError:
-            if not tries_left:
-                raise
-            WallClock().sleep(_AUTOGROUP_PAUSE_S)
 
 
 def _idle_io() -> None:

@@ -4,13 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from deepedge_flwr.client.isolation import (
-    AUTOGROUP,
-    BETWEEN_TICKS,
-    IDLE_CLASS,
-    IDLE_IO,
-    OWN_SESSION,
-)
+from deepedge_flwr.client.isolation import AUTOGROUP, BETWEEN_TICKS, IDLE_CLASS, IDLE_IO
 
 from .bench import Condition
 from .scenarios import Scenario
@@ -23,7 +17,7 @@ _HUGE_PAGES = {
 #: As the SuperNode's unit file has it (DEPLOYMENT.md).
 _ADVISED = _BOUND | _HUGE_PAGES
 _PASSIVE = {"OMP_WAIT_POLICY": "passive"}
-_ALL = (OWN_SESSION, BETWEEN_TICKS, IDLE_CLASS, AUTOGROUP, IDLE_IO)
+_ALL = (AUTOGROUP, BETWEEN_TICKS, IDLE_CLASS, IDLE_IO)
 
 
 def conditions_of(
