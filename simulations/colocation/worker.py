@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -118,7 +118,7 @@ def in_own_session(measure: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -
     and must not be there for the next measurement.
     """
     others = set(active_children())
-    with ProcessPoolExecutor(1, get_context("spawn"), initializer=os.setsid) as pool:
+    with ProcessPoolExecutor(1, get_context("spawn"), initializer=_begin) as pool:
         try:
             return pool.submit(measure, *args, **kwargs).result()
         except BaseException:
@@ -127,3 +127,16 @@ def in_own_session(measure: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -
             for process in set(active_children()) - others:
                 process.terminate()
             raise
+
+
+def _begin() -> None:
+    os.setsid()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # Whoever is killed says nothing, and its measurement would disturb the next.
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)

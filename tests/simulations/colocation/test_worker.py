@@ -33,7 +33,8 @@ def test_a_result_and_an_error_come_back() -> None:
         in_own_session(int, "five")
 
 
-def test_an_interruption_ends_what_is_measured() -> None:
+@pytest.mark.parametrize(("how", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_what_is_measured_ends_with_who_wanted_it(how: signal.Signals, status: int) -> None:
     asked = subprocess.Popen([sys.executable, "-c", SLEEPING])
     process, family, clock = psutil.Process(asked.pid), list[psutil.Process](), WallClock()
     until_s = clock.now_s() + 60
@@ -43,8 +44,8 @@ def test_an_interruption_ends_what_is_measured() -> None:
             clock.sleep(0.1)
             family = process.children(recursive=True)
         measuring = [child for child in family if child.name() != "sleep"]
-        asked.send_signal(signal.SIGINT)
-        assert asked.wait(60) == 130
+        asked.send_signal(how)
+        assert asked.wait(60) == status
         assert not psutil.wait_procs(measuring, timeout=10)[1]
     finally:
         for child in [process, *family]:
