@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, median, stdev
 
-import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from ..colocation.bench import Block, latencies_of
+from ..colocation.bench import Block
 from ..colocation.blind_node import Yielding, measure_yielding
 from ..colocation.broken import Ending, endings
 from ..colocation.measured import Measured, measure_scenario
@@ -61,13 +60,13 @@ def measure_scenarios(
 def _protected(scenario: Scenario, found: Measured) -> Iterator[Claim]:
     protected, off = found.blocks["protected"], found.blocks["off"]
     more = [
-        100 * (_late([one], found.budget_s) - _late([other], found.budget_s))
+        100 * (one.misses(found.budget_s) - other.misses(found.budget_s))
         for one, other in zip(protected, off, strict=True)
     ]
     error = stdev(more) / math.sqrt(len(more))
     yield Claim(
         name=f"{scenario.name}: requests missed beside protected training more than without any",
-        measured=100 * (_late(protected, found.budget_s) - _late(off, found.budget_s)),
+        measured=100 * (found.missed("protected") - found.missed("off")),
         bound=0.1,
         unit="percentage points",
         kind="at most",
@@ -121,11 +120,6 @@ def _undisturbed(found: Sequence[Measured]) -> Iterator[Claim]:
             kind="at least",
             how=f"median over the processes of {len(paces)} scenarios, {_range(paces, '.2f')}",
         )
-
-
-def _late(blocks: Sequence[Block], budget_s: float) -> float:
-    """Return the share of the requests of all blocks over a budget."""
-    return float(np.mean(latencies_of(blocks) > budget_s))
 
 
 def _conditions(found: Measured) -> str:

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from simulations.colocation.bench import Block
-from simulations.colocation.measured import Measured, budget_of
-from simulations.colocation.scenarios import LIGHT, SCENARIOS
+from simulations.colocation.scenarios import LIGHT
 from simulations.colocation.twin import Real, Twin, calibrated, compare
 
 RNG = np.random.default_rng(7)
@@ -65,21 +64,6 @@ def test_what_training_does_while_it_begins_is_found_beside_pauses() -> None:
     assert calibrated(LIGHT[0], 0.004, [block(ALONE)], [block(ALONE, steps=1)]).settle_s == 0.0
 
 
-def test_pace_is_relative_to_the_processor_time_that_the_service_leaves() -> None:
-    found = Measured(
-        scenario=SCENARIOS[0],
-        budget_s=0.004,
-        alone={"uncontrolled": 12.0, "protected": 10.0},
-        rationed=8.0,
-        service_share=0.1,
-        blocks={name: [block(ALONE, steps=80)] for name in ("uncontrolled", "protected")},
-    )
-    assert found.paces("uncontrolled") == [8.0 / (12.0 * 0.9)]
-    assert found.paces("protected") == [8.0 / (10.0 * 0.9)]
-    assert found.rationed_pace == 8.0 / (10.0 * 0.9)
-    assert found.undisturbed_pace("protected") == 10.0 / 12.0
-
-
 def test_a_factor_is_never_below_one() -> None:
     def factor(predicted: float, measured: float) -> float:
         return Twin(what="", unit="", predicted=predicted, measured=measured, bound=2.0,
@@ -119,8 +103,3 @@ def _like_conditions(gated_pace: float) -> Real:
         alone={(s, gated): paces[s] * (gated_pace if gated else 1.0) for s, gated in keys},
         beside={k: [block(ALONE + WAITS, steps=int(8 * paces[k[0]]))] for k in keys},
     )
-
-
-def test_a_moment_of_noise_does_not_move_the_budget() -> None:
-    quiet, noisy = block(ALONE), block(20 * ALONE)
-    assert budget_of([noisy, quiet, quiet]) == 1.5 * quiet.quantile_s(0.99)

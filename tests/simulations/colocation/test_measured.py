@@ -1,0 +1,36 @@
+"""What is told of blocks that were measured."""
+
+import numpy as np
+
+from simulations.colocation.bench import Block
+from simulations.colocation.measured import Measured, budget_of
+from simulations.colocation.scenarios import SCENARIOS
+
+ALONE = 0.002 * np.exp(0.1 * np.random.default_rng(7).standard_normal(2000))
+
+
+def block(latencies_s: np.ndarray, steps: int = 0) -> Block:
+    none = np.zeros(0)
+    return Block(latencies_s=latencies_s, times_s=none, wakes_s=none, begun_s=0.0, duration_s=10.0,
+                 training_s=10.0, cpu_s=1.0, queued_s=0.0,
+                 trained={"num_steps": steps, "elapsed_s": 10.0})  # fmt: skip
+
+
+def test_pace_is_relative_to_the_processor_time_that_the_service_leaves() -> None:
+    found = Measured(
+        scenario=SCENARIOS[0],
+        budget_s=0.004,
+        alone={"uncontrolled": 12.0, "protected": 10.0},
+        rationed=8.0,
+        service_share=0.1,
+        blocks={name: [block(ALONE, steps=80)] for name in ("uncontrolled", "protected")},
+    )
+    assert found.paces("uncontrolled") == [8.0 / (12.0 * 0.9)]
+    assert found.paces("protected") == [8.0 / (10.0 * 0.9)]
+    assert found.rationed_pace == 8.0 / (10.0 * 0.9)
+    assert found.undisturbed_pace("protected") == 10.0 / 12.0
+
+
+def test_a_moment_of_noise_does_not_move_the_budget() -> None:
+    quiet, noisy = block(ALONE), block(20 * ALONE)
+    assert budget_of([noisy, quiet, quiet]) == 1.5 * quiet.quantile_s(0.99)
