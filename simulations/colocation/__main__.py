@@ -16,7 +16,7 @@ from .scenarios import SCENARIOS
 from .twin import calibrated
 
 _COLUMNS = ("condition", "missed", "p99 ms", "run queue ms/s", "wake-up p99 ms", "training",
-            "without services")  # fmt: skip
+            "without services", "services' pace")  # fmt: skip
 
 
 def main() -> int:
@@ -78,6 +78,7 @@ def _table(found: Measured) -> Table:
             f"{1000 * median(block.wake_s(0.99) for block in blocks):.2f}",
             "" if name == "off" else f"{median(found.paces(name)):.2f}x",
             "" if name == "off" else f"{found.undisturbed_pace(name):.2f}x",
+            "" if name == "off" else f"{found.service_pace(name):.2f}x",
         )
         table.add_row(name, *figures)
     return table

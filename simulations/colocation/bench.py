@@ -48,6 +48,8 @@ class Block:
         Since when, on the machine's clock, how long the services ran, and how long training was to.
     cpu_s, queued_s : float
         Processor time of the services, and how long they were ready and had none.
+    added : float
+        Arithmetic that the services have done.
     trained : Mapping[str, Any]
         What the training tells; empty without one.
     """
@@ -60,6 +62,7 @@ class Block:
     training_s: float
     cpu_s: float
     queued_s: float
+    added: float
     trained: Mapping[str, Any]
 
     def misses(self, budget_s: float) -> float:
@@ -78,6 +81,11 @@ class Block:
     def cpu_share(self) -> float:
         """Cores that the services used."""
         return self.cpu_s / self.duration_s
+
+    @property
+    def service_pace(self) -> float:
+        """Arithmetic that the services did per second of processor time."""
+        return self.added / self.cpu_s
 
     @property
     def queued_share(self) -> float:
@@ -184,6 +192,7 @@ class Bench:
             training_s=duration_s,
             cpu_s=sum(s["cpu_s"] for s in served),
             queued_s=sum(s["queued_s"] for s in served),
+            added=sum(s["added"] for s in served),
             trained=trained,
         )
 

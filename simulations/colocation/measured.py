@@ -58,6 +58,14 @@ class Measured:
         allowed = self.alone[name] * (1 - self.service_share)
         return [block.steps_per_s / allowed for block in self.blocks[name]]
 
+    def service_pace(self, name: str) -> float:
+        """Return how fast the services compute while they have a core, relative to no training.
+
+        What they lose is what training costs by other means than the core: caches, memory, clock.
+        """
+        rounds = zip(self.blocks[name], self.blocks["off"], strict=False)
+        return median(block.service_pace / off.service_pace for block, off in rounds)
+
     @property
     def rationed_pace(self) -> float:
         """Return the same of the training that is stopped for as long as services compute."""

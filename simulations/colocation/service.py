@@ -34,7 +34,8 @@ class Load:
     period_s : float
         Seconds between two requests; latency counts from when a request is due.
     work_s : float
-        Seconds of one core per request.
+        Seconds of one core per request: processor time, or, with a table, the arithmetic that takes
+        so long on an idle core.
     burst_s, every_s : float
         Requests come for `burst_s` of every `every_s`; both 0 is always.
     table_mib : float
@@ -59,31 +60,40 @@ class Load:
 
 
 class Work:
-    """A fixed amount of arithmetic that takes `work_s` on an idle core."""
+    """What a request takes.
+
+    Without a table it is processor time. On a machine that others share, too, the same arithmetic
+    takes once or twice as long, whatever runs beside it here; how much of it was done in that time
+    shows what training costs by other means than the core. With a table it is arithmetic.
+    """
 
     def __init__(self, load: Load) -> None:
         num_floats = max(4096, int(load.table_mib * 2**20 / 8))
         self._table = np.ones(num_floats)
-        self._rounds = 1
-        once_s = min(self._timed_s() for _ in range(200))
-        self._rounds = max(1, round(load.work_s / once_s))
-        # The first figure is of a cold cache and of a slow clock: count again with what it gave.
-        self._rounds = max(1, round(self._rounds * load.work_s / self._median_s(40)))
+        self._work_s, self._rounds = load.work_s, 0
+        if load.table_mib:
+            once_s = min(self._timed_s(1) for _ in range(200))
+            rounds = max(1, round(load.work_s / once_s))
+            # The first figure is of a cold cache and of a slow clock: count again.
+            again_s = float(np.median([self._timed_s(rounds) for _ in range(40)]))
+            self._rounds = max(1, round(rounds * load.work_s / again_s))
 
     def __call__(self) -> float:
-        """Do it."""
-        total = 0.0
-        for _ in range(self._rounds):
-            total += float(self._table.sum())
-        return total
+        """Do it; return how much arithmetic that was."""
+        if self._rounds:
+            return self._add_up(self._rounds)
+        end_s, added = time.thread_time() + self._work_s, 0.0
+        while time.thread_time() < end_s:
+            added += self._add_up(1)
+        return added
 
-    def _timed_s(self) -> float:
+    def _add_up(self, rounds: int) -> float:
+        return sum(float(self._table.sum()) for _ in range(rounds))
+
+    def _timed_s(self, rounds: int) -> float:
         started_s = time.perf_counter()
-        self()
+        self._add_up(rounds)
         return time.perf_counter() - started_s
-
-    def _median_s(self, times: int) -> float:
-        return float(np.median([self._timed_s() for _ in range(times)]))
 
 
 class RemoteWork:
@@ -97,10 +107,10 @@ class RemoteWork:
         self._connection = http.client.HTTPConnection("127.0.0.1", port)
         self.pid = self._server.pid
 
-    def __call__(self) -> None:
-        """Ask for it."""
+    def __call__(self) -> float:
+        """Ask for it; return how much arithmetic that was."""
         self._connection.request("GET", "/")
-        self._connection.getresponse().read()
+        return float(self._connection.getresponse().read())
 
     def close(self) -> None:
         """End the server."""
@@ -139,6 +149,7 @@ def serve(load: Load, work: Work | RemoteWork, push: Pusher, duration_s: float) 
     times_s: list[float] = []
     latencies_s: list[float] = []
     wakes_s: list[float] = []
+    added = 0.0
     pids = [os.getpid(), *([work.pid] if isinstance(work, RemoteWork) else [])]
     cpu_s, queued_s = processor_s(pids)
     begun_s = time.monotonic()
@@ -147,7 +158,7 @@ def serve(load: Load, work: Work | RemoteWork, push: Pusher, duration_s: float) 
         if rest_s > 0:
             time.sleep(rest_s)
             wakes_s.append(time.monotonic() - begun_s - due_s)
-        work()
+        added += work()
         latency_s = time.monotonic() - begun_s - due_s
         push(latency_s)
         times_s.append(due_s)
@@ -156,7 +167,7 @@ def serve(load: Load, work: Work | RemoteWork, push: Pusher, duration_s: float) 
     cpu_after_s, queued_after_s = processor_s(pids)
     return {"times_s": times_s, "latencies_s": latencies_s, "wakes_s": wakes_s,
             "cpu_s": cpu_after_s - cpu_s, "queued_s": queued_after_s - queued_s,
-            "begun_s": begun_s}  # fmt: skip
+            "begun_s": begun_s, "added": added}  # fmt: skip
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import active_children, get_context, parent_process
 from typing import Any, ParamSpec, TypeVar
 
@@ -62,7 +63,18 @@ class Worker:
 
     @contextlib.contextmanager
     def rationed(self, period_s: float, share: float) -> Iterator[None]:
-        """Stop it for a share of every period, inside the with block."""
+        """Stop it for a share of every period, inside the with block.
+
+        Raises
+        ------
+        ValueError
+            If nothing would be left of the period.
+        """
+        if not 0 <= share < 1:
+            raise ValueError(
+                f"the share in which training is stopped must be in [0, 1), got {share:.2f}: the "
+                "services leave nothing of this machine"
+            )
         over = threading.Event()
 
         def ration() -> None:
@@ -120,7 +132,7 @@ def in_own_session(measure: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -
     others = set(active_children())
     with ProcessPoolExecutor(1, get_context("spawn"), initializer=_begin) as pool:
         try:
-            return pool.submit(measure, *args, **kwargs).result()
+            return pool.submit(_measured, partial(measure, *args, **kwargs)).result()
         except BaseException:
             # Ctrl-C does not reach another session, and the measurement would be waited for. Its
             # workers end when nobody is left to tell them what to do.
@@ -129,8 +141,18 @@ def in_own_session(measure: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -
             raise
 
 
+def _measured(measure: Callable[[], R]) -> R:
+    try:
+        return measure()
+    except KeyboardInterrupt:
+        # Nobody waits for a result, or for more to do, any more.
+        os._exit(1)
+
+
 def _begin() -> None:
     os.setsid()
+    # To be ended is to be interrupted: a worker that is stopped just then would stay.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -136,7 +136,10 @@ def _conditions(found: Measured) -> str:
 
 def _paces(found: Measured, name: str) -> str:
     beside, without = median(found.paces(name)), found.undisturbed_pace(name)
-    return f", training {beside:.2f}x, without services {without:.2f}x of uncontrolled"
+    return (
+        f", training {beside:.2f}x, without services {without:.2f}x of uncontrolled, the services' "
+        f"own pace {found.service_pace(name):.2f}x"
+    )
 
 
 def _miss_text(blocks: Sequence[Block], budget_s: float) -> str:

@@ -1,5 +1,7 @@
 """What is told of blocks that were measured."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from simulations.colocation.bench import Block
@@ -12,7 +14,7 @@ ALONE = 0.002 * np.exp(0.1 * np.random.default_rng(7).standard_normal(2000))
 def block(latencies_s: np.ndarray, steps: int = 0) -> Block:
     none = np.zeros(0)
     return Block(latencies_s=latencies_s, times_s=none, wakes_s=none, begun_s=0.0, duration_s=10.0,
-                 training_s=10.0, cpu_s=1.0, queued_s=0.0,
+                 training_s=10.0, cpu_s=1.0, queued_s=0.0, added=1.0,
                  trained={"num_steps": steps, "elapsed_s": 10.0})  # fmt: skip
 
 
@@ -29,6 +31,17 @@ def test_pace_is_relative_to_the_processor_time_that_the_service_leaves() -> Non
     assert found.paces("protected") == [8.0 / (10.0 * 0.9)]
     assert found.rationed_pace == 8.0 / (10.0 * 0.9)
     assert found.undisturbed_pace("protected") == 10.0 / 12.0
+
+
+def test_what_services_compute_is_held_against_the_same_round_without_training() -> None:
+    off = [replace(block(ALONE), added=added) for added in (100.0, 50.0, 80.0)]
+    beside = [replace(block(ALONE, steps=80), added=added) for added in (90.0, 45.0, 80.0)]
+    found = Measured(
+        scenario=SCENARIOS[0], budget_s=0.004, alone={}, rationed=0.0, service_share=0.1,
+        blocks={"off": off, "protected": beside, "briefly": beside[:1]},
+    )  # fmt: skip
+    assert found.service_pace("protected") == 0.9
+    assert found.service_pace("briefly") == 0.9
 
 
 def test_a_moment_of_noise_does_not_move_the_budget() -> None:

@@ -1,17 +1,21 @@
 """Services: when their requests are due, and what they tell of themselves."""
 
-from simulations.colocation.service import Load, Pusher, serve
+import time
+
+import pytest
+
+from simulations.colocation.service import Load, Pusher, Work, serve
 
 
 class Counted:
-    """Work of no time."""
+    """Work of no time, and some arithmetic."""
 
     def __init__(self) -> None:
         self.times = 0
 
     def __call__(self) -> float:
         self.times += 1
-        return 0.0
+        return 3.0
 
 
 def test_a_load_is_periodic() -> None:
@@ -30,3 +34,25 @@ def test_every_request_is_served_and_told_about() -> None:
     assert work.times == len(told["latencies_s"]) == len(told["times_s"]) == 10
     assert all(latency_s > 0 for latency_s in told["latencies_s"])
     assert told["queued_s"] >= 0
+    assert told["added"] == 30.0
+
+
+def test_work_is_processor_time_however_long_it_takes() -> None:
+    work, before_s = Work(Load(period_s=1.0, work_s=0.02)), time.thread_time()
+    added = work()
+    spent_s = time.thread_time() - before_s
+    assert spent_s >= 0.02
+    assert added > 0 and added % 4096 == 0
+
+
+def test_work_on_a_table_is_always_the_same_arithmetic() -> None:
+    work = Work(Load(period_s=1.0, work_s=0.001, table_mib=0.25))
+    once = work()
+    assert once % 32768 == 0 and once > 0
+    assert [work(), work()] == [once, once]
+
+
+@pytest.mark.parametrize("added", [0.5, 2.0])
+def test_what_a_service_has_done_is_told_as_it_was(added: float) -> None:
+    told = serve(Load(period_s=0.01, work_s=0.001), lambda: added, Pusher([]), 0.05)  # type: ignore[arg-type]
+    assert told["added"] == 5 * added

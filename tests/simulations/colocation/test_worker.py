@@ -1,11 +1,13 @@
 """A measurement in a session of its own ends with who wanted it."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 from dataclasses import asdict
 from math import hypot
+from pathlib import Path
 
 import psutil
 import pytest
@@ -25,6 +27,24 @@ SLEEPING = (
     "    except KeyboardInterrupt:\n"
     "        sys.exit(130)\n"
 )
+RATIONED = """
+import json
+import time
+from dataclasses import asdict
+
+from simulations.colocation.service import Load
+from simulations.colocation.worker import Worker, in_own_session
+
+
+def measure() -> None:
+    worker = Worker("service", json.dumps(asdict(Load(period_s=0.01, work_s=0.001))))
+    with worker.rationed(period_s=60.0, share=0.9999):
+        time.sleep(600)
+
+
+if __name__ == "__main__":
+    in_own_session(measure)
+"""
 
 
 def test_a_result_and_an_error_come_back() -> None:
@@ -53,6 +73,28 @@ def test_what_is_measured_ends_with_who_wanted_it(how: signal.Signals, status: i
         asked.wait()
 
 
+def test_a_worker_that_is_stopped_ends_with_whoever_is_killed(tmp_path: Path) -> None:
+    script, clock = tmp_path / "rationed.py", WallClock()
+    script.write_text(RATIONED)
+    asked = subprocess.Popen(
+        [sys.executable, str(script)], env={**os.environ, "PYTHONPATH": os.getcwd()}
+    )
+    process, family = psutil.Process(asked.pid), list[psutil.Process]()
+    until_s = clock.now_s() + 60
+    try:
+        while not any(child.status() == psutil.STATUS_STOPPED for child in family):
+            assert clock.now_s() < until_s and asked.poll() is None
+            clock.sleep(0.1)
+            family = process.children(recursive=True)
+        asked.kill()
+        assert asked.wait(60) == -signal.SIGKILL
+        assert not psutil.wait_procs(family, timeout=30)[1]
+    finally:
+        for child in [process, *family]:
+            kill_family(child.pid)
+        asked.wait()
+
+
 def test_a_worker_that_nobody_listens_to_ends_without_a_word() -> None:
     code = "from simulations.colocation.worker import say; input(); say('done')"
     worker = subprocess.Popen(
@@ -67,6 +109,11 @@ def test_a_worker_that_nobody_listens_to_ends_without_a_word() -> None:
 
 def test_a_worker_is_stopped_for_its_share_of_a_period_and_goes_on_afterwards() -> None:
     worker = Worker("service", json.dumps(asdict(Load(period_s=0.01, work_s=0.001))))
+    with (
+        pytest.raises(ValueError, match=r"in \[0, 1\), got 1.00: the services leave nothing"),
+        worker.rationed(period_s=0.01, share=1.0),
+    ):
+        pass
     (process,) = (
         child
         for child in psutil.Process().children()
