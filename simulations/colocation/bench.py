@@ -48,8 +48,8 @@ class Block:
         Since when, on the machine's clock, how long the services ran, and how long training was to.
     cpu_s, queued_s : float
         Processor time of the services, and how long they were ready and had none.
-    added : float
-        Arithmetic that the services have done.
+    num_added : float
+        Numbers that the services have added up, which is what they compute.
     trained : Mapping[str, Any]
         What the training tells; empty without one.
     """
@@ -62,7 +62,7 @@ class Block:
     training_s: float
     cpu_s: float
     queued_s: float
-    added: float
+    num_added: float
     trained: Mapping[str, Any]
 
     def misses(self, budget_s: float) -> float:
@@ -84,8 +84,8 @@ class Block:
 
     @property
     def service_pace(self) -> float:
-        """Arithmetic that the services did per second of processor time."""
-        return self.added / self.cpu_s
+        """Numbers that the services have added up per second of their processes' time."""
+        return self.num_added / self.cpu_s
 
     @property
     def queued_share(self) -> float:
@@ -167,8 +167,8 @@ class Bench:
     def rationed(self, name: str, duration_s: float, period_s: float, share: float) -> float:
         """Return the same of a training that is stopped for a share of every period."""
         trainer = self._trainers[name]
-        trainer.ask(f"run {duration_s}")
         with trainer.rationed(period_s, share):
+            trainer.ask(f"run {duration_s}")
             told = trainer.answer()
         if told["trouble"]:
             raise RuntimeError(f"training without services has ended: {told['trouble']}")
@@ -192,7 +192,7 @@ class Bench:
             training_s=duration_s,
             cpu_s=sum(s["cpu_s"] for s in served),
             queued_s=sum(s["queued_s"] for s in served),
-            added=sum(s["added"] for s in served),
+            num_added=sum(s["num_added"] for s in served),
             trained=trained,
         )
 

@@ -61,7 +61,8 @@ class Measured:
     def service_pace(self, name: str) -> float:
         """Return how fast the services compute while they have a core, relative to no training.
 
-        What they lose is what training costs by other means than the core: caches, memory, clock.
+        That is what training changes by other means than the core: it takes caches and memory, and
+        keeps cores awake that would be slow when a request is due. Of the two it tells the sum.
         """
         rounds = zip(self.blocks[name], self.blocks["off"], strict=False)
         return median(block.service_pace / off.service_pace for block, off in rounds)

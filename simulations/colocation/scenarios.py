@@ -64,7 +64,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         same_session=True,
     ),
     _scenario("heavy control loops", HEAVY, 0.03, least_pace=0.75, ablated=True),
-    _scenario("heavy control loops", HEAVY, 0.005, least_pace=0.75),
+    _scenario("heavy control loops", HEAVY, 0.005, least_pace=0.75, free_cores=False),
     _scenario("heavy control loops", HEAVY, 0.2, least_pace=0.75),
     _scenario("light HTTP inference", HTTP_LIGHT, 0.03, least_pace=0.9),
     _scenario("heavy HTTP inference", HTTP_HEAVY, 0.03, least_pace=0.75),

@@ -63,8 +63,8 @@ class Work:
     """What a request takes.
 
     Without a table it is processor time. On a machine that others share, too, the same arithmetic
-    takes once or twice as long, whatever runs beside it here; how much of it was done in that time
-    shows what training costs by other means than the core. With a table it is arithmetic.
+    takes up to twice as long, whatever runs beside it here; how much of it was done in that time
+    tells what training changes by other means than the core. With a table it is arithmetic.
     """
 
     def __init__(self, load: Load) -> None:
@@ -79,13 +79,13 @@ class Work:
             self._rounds = max(1, round(rounds * load.work_s / again_s))
 
     def __call__(self) -> float:
-        """Do it; return how much arithmetic that was."""
+        """Do it; return how many numbers were added up."""
         if self._rounds:
             return self._add_up(self._rounds)
-        end_s, added = time.thread_time() + self._work_s, 0.0
+        end_s, num_added = time.thread_time() + self._work_s, 0.0
         while time.thread_time() < end_s:
-            added += self._add_up(1)
-        return added
+            num_added += self._add_up(1)
+        return num_added
 
     def _add_up(self, rounds: int) -> float:
         return sum(float(self._table.sum()) for _ in range(rounds))
@@ -108,7 +108,7 @@ class RemoteWork:
         self.pid = self._server.pid
 
     def __call__(self) -> float:
-        """Ask for it; return how much arithmetic that was."""
+        """Ask for it; return how many numbers were added up."""
         self._connection.request("GET", "/")
         return float(self._connection.getresponse().read())
 
@@ -149,7 +149,7 @@ def serve(load: Load, work: Work | RemoteWork, push: Pusher, duration_s: float) 
     times_s: list[float] = []
     latencies_s: list[float] = []
     wakes_s: list[float] = []
-    added = 0.0
+    num_added = 0.0
     pids = [os.getpid(), *([work.pid] if isinstance(work, RemoteWork) else [])]
     cpu_s, queued_s = processor_s(pids)
     begun_s = time.monotonic()
@@ -158,7 +158,7 @@ def serve(load: Load, work: Work | RemoteWork, push: Pusher, duration_s: float) 
         if rest_s > 0:
             time.sleep(rest_s)
             wakes_s.append(time.monotonic() - begun_s - due_s)
-        added += work()
+        num_added += work()
         latency_s = time.monotonic() - begun_s - due_s
         push(latency_s)
         times_s.append(due_s)
@@ -167,7 +167,7 @@ def serve(load: Load, work: Work | RemoteWork, push: Pusher, duration_s: float) 
     cpu_after_s, queued_after_s = processor_s(pids)
     return {"times_s": times_s, "latencies_s": latencies_s, "wakes_s": wakes_s,
             "cpu_s": cpu_after_s - cpu_s, "queued_s": queued_after_s - queued_s,
-            "begun_s": begun_s, "added": added}  # fmt: skip
+            "begun_s": begun_s, "num_added": num_added}  # fmt: skip
 
 
 def main() -> None:

@@ -8,13 +8,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from functools import partial
 from multiprocessing import active_children, get_context, parent_process
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+#: Until a measurement that is ended has ended its workers.
+_PATIENCE_S = 30.0
 
 
 class Worker:
@@ -68,13 +71,10 @@ class Worker:
         Raises
         ------
         ValueError
-            If nothing would be left of the period.
+            If the share is negative, or nothing would be left of the period.
         """
         if not 0 <= share < 1:
-            raise ValueError(
-                f"the share in which training is stopped must be in [0, 1), got {share:.2f}: the "
-                "services leave nothing of this machine"
-            )
+            raise ValueError(f"the share of a period must be in [0, 1), got {share:.2f}")
         over = threading.Event()
 
         def ration() -> None:
@@ -131,13 +131,16 @@ def in_own_session(measure: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -
     """
     others = set(active_children())
     with ProcessPoolExecutor(1, get_context("spawn"), initializer=_begin) as pool:
+        result: Future[R] | None = None
         try:
-            return pool.submit(_measured, partial(measure, *args, **kwargs)).result()
+            result = pool.submit(_measured, partial(measure, *args, **kwargs))
+            return result.result()
         except BaseException:
             # Ctrl-C does not reach another session, and the measurement would be waited for. Its
             # workers end when nobody is left to tell them what to do.
-            for process in set(active_children()) - others:
-                process.terminate()
+            if result is None or not result.done():
+                for process in set(active_children()) - others:
+                    process.terminate()
             raise
 
 
@@ -162,3 +165,6 @@ def _end_with_parent() -> None:
     assert parent is not None
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
+    # What is to be put right on the way out may hang, or fail in another way.
+    threading.Event().wait(_PATIENCE_S)
+    os._exit(1)

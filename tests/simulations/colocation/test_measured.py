@@ -14,7 +14,7 @@ ALONE = 0.002 * np.exp(0.1 * np.random.default_rng(7).standard_normal(2000))
 def block(latencies_s: np.ndarray, steps: int = 0) -> Block:
     none = np.zeros(0)
     return Block(latencies_s=latencies_s, times_s=none, wakes_s=none, begun_s=0.0, duration_s=10.0,
-                 training_s=10.0, cpu_s=1.0, queued_s=0.0, added=1.0,
+                 training_s=10.0, cpu_s=1.0, queued_s=0.0, num_added=1.0,
                  trained={"num_steps": steps, "elapsed_s": 10.0})  # fmt: skip
 
 
@@ -34,8 +34,8 @@ def test_pace_is_relative_to_the_processor_time_that_the_service_leaves() -> Non
 
 
 def test_what_services_compute_is_held_against_the_same_round_without_training() -> None:
-    off = [replace(block(ALONE), added=added) for added in (100.0, 50.0, 80.0)]
-    beside = [replace(block(ALONE, steps=80), added=added) for added in (90.0, 45.0, 80.0)]
+    off = [replace(block(ALONE), num_added=added) for added in (100.0, 50.0, 80.0)]
+    beside = [replace(block(ALONE, steps=80), num_added=added) for added in (90.0, 45.0, 80.0)]
     found = Measured(
         scenario=SCENARIOS[0], budget_s=0.004, alone={}, rationed=0.0, service_share=0.1,
         blocks={"off": off, "protected": beside, "briefly": beside[:1]},

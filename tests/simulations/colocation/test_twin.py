@@ -26,7 +26,7 @@ def block(latencies_s: np.ndarray, steps: int = 0) -> Block:
         training_s=10.0,
         cpu_s=1.0,
         queued_s=0.0,
-        added=1.0,
+        num_added=1.0,
         trained=trained if steps else {},
     )
 

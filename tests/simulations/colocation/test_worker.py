@@ -27,6 +27,7 @@ SLEEPING = (
     "    except KeyboardInterrupt:\n"
     "        sys.exit(130)\n"
 )
+ROOT = Path(__file__).parents[3]
 RATIONED = """
 import json
 import time
@@ -77,7 +78,7 @@ def test_a_worker_that_is_stopped_ends_with_whoever_is_killed(tmp_path: Path) ->
     script, clock = tmp_path / "rationed.py", WallClock()
     script.write_text(RATIONED)
     asked = subprocess.Popen(
-        [sys.executable, str(script)], env={**os.environ, "PYTHONPATH": os.getcwd()}
+        [sys.executable, str(script)], env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
     process, family = psutil.Process(asked.pid), list[psutil.Process]()
     until_s = clock.now_s() + 60
@@ -109,11 +110,6 @@ def test_a_worker_that_nobody_listens_to_ends_without_a_word() -> None:
 
 def test_a_worker_is_stopped_for_its_share_of_a_period_and_goes_on_afterwards() -> None:
     worker = Worker("service", json.dumps(asdict(Load(period_s=0.01, work_s=0.001))))
-    with (
-        pytest.raises(ValueError, match=r"in \[0, 1\), got 1.00: the services leave nothing"),
-        worker.rationed(period_s=0.01, share=1.0),
-    ):
-        pass
     (process,) = (
         child
         for child in psutil.Process().children()
@@ -128,5 +124,18 @@ def test_a_worker_is_stopped_for_its_share_of_a_period_and_goes_on_afterwards() 
                 clock.sleep(0.001)
         worker.ask("run 0.05")
         assert len(worker.answer()["latencies_s"]) == 5
+    finally:
+        worker.close()
+
+
+@pytest.mark.parametrize("share", [-0.01, 1.0])
+def test_a_share_that_is_none_is_refused(share: float) -> None:
+    worker = Worker("service", json.dumps(asdict(Load(period_s=0.01, work_s=0.001))))
+    try:
+        with (
+            pytest.raises(ValueError, match=rf"in \[0, 1\), got {share:.2f}"),
+            worker.rationed(period_s=0.01, share=share),
+        ):
+            pass
     finally:
         worker.close()

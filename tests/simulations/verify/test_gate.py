@@ -27,7 +27,8 @@ def block(late: float, steps: int = 40, elapsed_s: float = 4.0, trouble: str = "
     trained = {"num_steps": steps, "elapsed_s": elapsed_s, "trouble": trouble}
     none = np.zeros(0)
     return Block(latencies_s=latencies_s, times_s=none, wakes_s=none, begun_s=0.0, duration_s=4.3,
-                 training_s=4.0, cpu_s=1.0, queued_s=0.0, added=1.0, trained=trained)  # fmt: skip
+                 training_s=4.0, cpu_s=1.0, queued_s=0.0, num_added=1.0,
+                 trained=trained)  # fmt: skip
 
 
 def claims(protected: Sequence[Block]) -> list[Claim]:
