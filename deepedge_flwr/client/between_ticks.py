@@ -2,7 +2,7 @@
 
 `python -I -S between_ticks.py SECONDS PID CORE...` wakes up shortly on each of these cores,
 until the process PID, which started it, has gone: every so many seconds where something else than
-training computes, and every 13.7 ms where nothing else has for 0.15 s.
+training computes, and less often where it does not.
 
 Linux shares a core fairly, training of the lowest weight included: beside a service of weight 1024
 it is owed W / (1024 + W) of the time that the service takes, about one per cent: W is 15 for all
@@ -14,7 +14,11 @@ again at once, and training, which by then has had more than it was owed, gives 
 
 Looks every millisecond cost training some per cent of a core, which is much where a service leaves
 it little. One that is preferred to training gets the core at once; if it had to wait, a service was
-there. So it knows where there is somebody to protect.
+there. So it knows where there is somebody to protect. Cores tell each other: a service that wakes
+up goes to any that is free, and Linux takes one with nothing but training of the idle class for
+free. While nobody was seen on any core for 0.15 s, each looks every 13.7 ms. While somebody is, it
+is every 3.7 ms where nobody was seen for two seconds, and as often as is asked for where somebody
+was, who may come back any time.
 
 To be preferred nearly always, a look keeps the niceness with which it is started. Linux takes the
 thread of the earliest deadline, which is a slice over the weight away: with niceness 19, and so a
@@ -30,6 +34,7 @@ import atexit
 import contextlib
 import errno
 import math
+import mmap
 import os
 import select
 import signal
@@ -41,8 +46,11 @@ from pathlib import Path
 
 #: CLOCK_MONOTONIC_COARSE, for which Python has no name: it moves at ticks.
 _COARSE = 6
-#: Between two looks where nobody was seen for a while: no multiple of a round period.
-_SELDOM_S, _WHILE_S = 0.0137, 0.15
+#: Between two looks where nobody was seen on any core for a while, and where somebody is, but on
+#: others: no multiples of a round period.
+_SELDOM_S, _ELSEWHERE_S = 0.0137, 0.0037
+#: Until somebody is taken to have gone, and to have gone from this core for good.
+_GONE_S, _MOVED_S = 0.15, 2.0
 #: A look that waits longer than that for its turn has seen somebody: the kernel itself takes up to
 #: 0.2 ms now and then.
 _WAITED_S = 0.0003
@@ -126,25 +134,32 @@ def _signal(which: int) -> None:
             os.killpg(process.pid, which)
 
 
-def _look(every_s: float, parent: int) -> None:
-    """Wake up until the parent has gone."""
+def _look(every_s: float, parent: int, seen_at_s: "memoryview[float]") -> None:
+    """Wake up until the parent has gone; the looks of all cores share when somebody was seen."""
     schedstat = os.open(_SCHEDSTAT, os.O_RDONLY)
-    seen_at_s, before_s = -math.inf, _waited_s(schedstat)
+    here_at_s, before_s = -math.inf, _waited_s(schedstat)
 
     def forget(*_: object) -> None:
         """Look seldom again."""
-        nonlocal seen_at_s
-        seen_at_s = -math.inf
+        nonlocal here_at_s
+        here_at_s = seen_at_s[0] = -math.inf
 
     # Whom it saw before a rest may have gone.
     signal.signal(signal.SIGCONT, forget)
     while os.getppid() == parent:
-        is_seen = time.monotonic() - seen_at_s < _WHILE_S
-        time.sleep(every_s if is_seen else _SELDOM_S)
+        now_s = time.monotonic()
+        time.sleep(_pause_s(every_s, now_s - seen_at_s[0], now_s - here_at_s))
         after_s = _waited_s(schedstat)
         if after_s - before_s > _WAITED_S:
-            seen_at_s = time.monotonic()
+            here_at_s = seen_at_s[0] = time.monotonic()
         before_s = after_s
+
+
+def _pause_s(every_s: float, since_seen_s: float, since_here_s: float) -> float:
+    """Return the time to the next look, from how long ago somebody was on any core, and here."""
+    if since_seen_s >= _GONE_S:
+        return _SELDOM_S
+    return every_s if since_here_s < _MOVED_S else max(every_s, _ELSEWHERE_S)
 
 
 def _waited_s(schedstat: int) -> float:
@@ -182,6 +197,9 @@ def main(arguments: list[str]) -> None:
     every_s, (parent, *asked) = float(arguments[0]), map(int, arguments[1:])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     own, children = os.getpid(), list[int]()
+    # Before there are children: what is mapped is theirs, too.
+    seen_at_s = memoryview(mmap.mmap(-1, 8)).cast("d")
+    seen_at_s[0] = -math.inf
     try:
         cores = [core for core in asked if _usable(core)]
         if not cores:
@@ -196,7 +214,7 @@ def main(arguments: list[str]) -> None:
         else:
             print(_READY.decode(), flush=True)
         os.sched_setaffinity(0, {cores[0]})
-        _look(every_s, parent)
+        _look(every_s, parent, seen_at_s)
     except OSError as error:
         print(error.strerror, flush=True)
     finally:

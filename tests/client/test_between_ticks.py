@@ -31,9 +31,16 @@ for line in sys.stdin:
 """
 
 
+def never_seen() -> "memoryview[float]":
+    seen_at_s = memoryview(bytearray(8)).cast("d")
+    seen_at_s[0] = -math.inf
+    return seen_at_s
+
+
 def test_who_waits_for_its_turn_has_seen_somebody(monkeypatch: pytest.MonkeyPatch) -> None:
     """By a clock that only sleep moves: nobody for 5 s, then one look that waits 0.4 ms."""
     now_s, waited_s, pauses_s, to_come_s = 0.0, 0.0, list[float](), [0.0004]
+    seen_at_s = never_seen()
 
     def sleep(duration_s: float) -> None:
         nonlocal now_s, waited_s
@@ -48,11 +55,58 @@ def test_who_waits_for_its_turn_has_seen_somebody(monkeypatch: pytest.MonkeyPatc
         patched.setattr(between_ticks, "_SCHEDSTAT", os.devnull)
         patched.setattr(signal, "signal", lambda *_: None)
         patched.setattr(os, "getppid", lambda: 1 if now_s < 9.0 else 2)
-        between_ticks._look(0.001, 1)
+        between_ticks._look(0.001, 1, seen_at_s)
     changes = [num for num in range(1, len(pauses_s)) if pauses_s[num] != pauses_s[num - 1]]
     num = math.ceil(5.0 / 0.0137)
     assert changes == pytest.approx([num, num + 150], abs=2)
     assert set(pauses_s) == {0.001, 0.0137}
+    assert seen_at_s[0] == pytest.approx(5.0, abs=0.0137)  # what the other cores are told
+
+
+@pytest.mark.parametrize(
+    ("since_seen_s", "since_here_s", "pause_s"),
+    [
+        (math.inf, math.inf, 0.0137),
+        (0.15, 0.15, 0.0137),  # gone, and here it was the last time
+        (0.14, 0.14, 0.001),
+        (0.0, 1.9, 0.001),  # on another core, and may come back
+        (0.0, 2.0, 0.0037),
+        (0.0, math.inf, 0.0037),
+    ],
+)
+def test_looks_are_as_frequent_as_somebody_is_near(
+    since_seen_s: float, since_here_s: float, pause_s: float
+) -> None:
+    assert between_ticks._pause_s(0.001, since_seen_s, since_here_s) == pause_s
+
+
+def test_who_is_told_of_others_looks_no_more_often_than_asked() -> None:
+    assert between_ticks._pause_s(0.0039, 0.0, math.inf) == 0.0039
+
+
+TELLS = """
+import os, sys, time
+from deepedge_flwr.client import between_ticks
+def look(every_s, parent, seen_at_s):
+    core, = os.sched_getaffinity(0)
+    if core == {last}:
+        seen_at_s[0] = 7.0
+    while seen_at_s[0] != 7.0:
+        time.sleep(0.01)
+    if core == {first}:
+        print("told")
+between_ticks._look = look
+between_ticks.main(["0.001", str(os.getppid()), "{first}", "{last}"])
+"""
+
+
+@linux
+@pytest.mark.skipif(len(CORES) < 2, reason="there is nobody to tell")
+def test_what_one_core_sees_the_others_are_told() -> None:
+    code = TELLS.format(first=CORES[0], last=CORES[-1])
+    done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True,
+                          timeout=60, start_new_session=True)  # fmt: skip
+    assert done.stdout == "ready\ntold\n", done.stderr
 
 
 @linux
