@@ -27,7 +27,7 @@ advantage, and the look waited for the next tick.
 
 References
 ----------
-Linux 6.18, kernel/sched/fair.c: check_preempt_wakeup_fair, pick_eevdf.
+Linux 6.18, kernel/sched/fair.c: check_preempt_wakeup_fair, pick_eevdf, select_idle_sibling.
 """
 
 import atexit
@@ -141,8 +141,9 @@ def _look(every_s: float, parent: int, seen_at_s: "memoryview[float]") -> None:
 
     def forget(*_: object) -> None:
         """Look seldom again."""
-        nonlocal here_at_s
+        nonlocal here_at_s, before_s
         here_at_s = seen_at_s[0] = -math.inf
+        before_s = _waited_s(schedstat)
 
     # Whom it saw before a rest may have gone.
     signal.signal(signal.SIGCONT, forget)
@@ -157,9 +158,9 @@ def _look(every_s: float, parent: int, seen_at_s: "memoryview[float]") -> None:
 
 def _pause_s(every_s: float, since_seen_s: float, since_here_s: float) -> float:
     """Return the time to the next look, from how long ago somebody was on any core, and here."""
-    if since_seen_s >= _GONE_S:
-        return _SELDOM_S
-    return every_s if since_here_s < _MOVED_S else max(every_s, _ELSEWHERE_S)
+    if since_seen_s < _GONE_S:
+        return every_s if since_here_s < _MOVED_S else max(every_s, _ELSEWHERE_S)
+    return _SELDOM_S
 
 
 def _waited_s(schedstat: int) -> float:
@@ -197,10 +198,10 @@ def main(arguments: list[str]) -> None:
     every_s, (parent, *asked) = float(arguments[0]), map(int, arguments[1:])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     own, children = os.getpid(), list[int]()
-    # Before there are children: what is mapped is theirs, too.
-    seen_at_s = memoryview(mmap.mmap(-1, 8)).cast("d")
-    seen_at_s[0] = -math.inf
     try:
+        # Before there are children: what is mapped is theirs, too.
+        seen_at_s = memoryview(mmap.mmap(-1, 8)).cast("d")
+        seen_at_s[0] = -math.inf
         cores = [core for core in asked if _usable(core)]
         if not cores:
             raise OSError(errno.EINVAL, f"may use none of the cores {asked}")

@@ -37,36 +37,88 @@ def never_seen() -> "memoryview[float]":
     return seen_at_s
 
 
+class Looks:
+    """Looks by a clock that only sleep moves; at some times, once, something happens."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, until_s: float) -> None:
+        self.now_s, self.waited_s, self.seen_at_s = 0.0, 0.0, never_seen()
+        self.changes: list[tuple[float, float]] = []
+        self.handlers: list[Callable[..., None]] = []
+        self.to_come: list[tuple[float, Callable[[], None]]] = []
+        self._patches, self._until_s, self._last_s = monkeypatch, until_s, 0.0
+
+    def waits(self) -> None:
+        """Let one look wait longer than the kernel alone makes it."""
+        self.waited_s += 0.0002
+
+    def tell(self) -> None:
+        """Let the look of another core see somebody."""
+        self.seen_at_s[0] = self.now_s
+
+    def run(self) -> list[tuple[float, float]]:
+        """Return when the pauses became shorter or longer, and what they became."""
+        with self._patches.context() as patched:
+            patched.setattr(time, "sleep", self._sleep)
+            patched.setattr(time, "monotonic", lambda: self.now_s)
+            patched.setattr(between_ticks, "_waited_s", lambda _: self.waited_s)
+            patched.setattr(between_ticks, "_SCHEDSTAT", os.devnull)
+            patched.setattr(signal, "signal", lambda _, handler: self.handlers.append(handler))
+            patched.setattr(os, "getppid", lambda: 1 if self.now_s < self._until_s else 2)
+            between_ticks._look(0.001, 1, self.seen_at_s)
+        return self.changes
+
+    def _sleep(self, duration_s: float) -> None:
+        if duration_s != self._last_s:
+            self.changes.append((self.now_s, duration_s))
+        self._last_s = duration_s
+        self.now_s += duration_s
+        self.waited_s += 0.0002
+        while self.to_come and self.to_come[0][0] <= self.now_s:
+            self.to_come.pop(0)[1]()
+
+
+def assert_changes(found: list[tuple[float, float]], expected: list[tuple[float, float]]) -> None:
+    """Assert what pauses became, and when: no later than one of the longest after it was due."""
+    assert [pause_s for _, pause_s in found] == [pause_s for _, pause_s in expected]
+    for (at_s, _), (due_s, _) in zip(found, expected, strict=True):
+        assert due_s - 1e-9 <= at_s <= due_s + 0.0137
+
+
 def test_who_waits_for_its_turn_has_seen_somebody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock that only sleep moves: nobody for 5 s, then one look that waits 0.4 ms."""
-    now_s, waited_s, pauses_s, to_come_s = 0.0, 0.0, list[float](), [0.0004]
-    seen_at_s = never_seen()
+    """Nobody for 5 s, then one look that waits."""
+    looks = Looks(monkeypatch, until_s=9.0)
+    looks.to_come = [(5.0, looks.waits)]
+    assert_changes(looks.run(), [(0.0, 0.0137), (5.0, 0.001), (5.15, 0.0137)])
+    assert looks.seen_at_s[0] == pytest.approx(5.0, abs=0.0137)  # what other cores are told
 
-    def sleep(duration_s: float) -> None:
-        nonlocal now_s, waited_s
-        now_s += duration_s
-        waited_s += to_come_s.pop() if now_s >= 5.0 and to_come_s else 0.0002
-        pauses_s.append(duration_s)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(time, "sleep", sleep)
-        patched.setattr(time, "monotonic", lambda: now_s)
-        patched.setattr(between_ticks, "_waited_s", lambda _: waited_s)
-        patched.setattr(between_ticks, "_SCHEDSTAT", os.devnull)
-        patched.setattr(signal, "signal", lambda *_: None)
-        patched.setattr(os, "getppid", lambda: 1 if now_s < 9.0 else 2)
-        between_ticks._look(0.001, 1, seen_at_s)
-    changes = [num for num in range(1, len(pauses_s)) if pauses_s[num] != pauses_s[num - 1]]
-    num = math.ceil(5.0 / 0.0137)
-    assert changes == pytest.approx([num, num + 150], abs=2)
-    assert set(pauses_s) == {0.001, 0.0137}
-    assert seen_at_s[0] == pytest.approx(5.0, abs=0.0137)  # what the other cores are told
+def test_who_is_seen_on_another_core_may_come_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the other core from 2 s to 9 s; here once, at 4 s."""
+    looks = Looks(monkeypatch, until_s=12.0)
+    others = [(2 + num / 10, looks.tell) for num in range(71)]
+    looks.to_come = sorted([*others, (4.05, looks.waits)], key=lambda event: event[0])
+    expected = [(0.0, 0.0137), (2.0, 0.0037), (4.05, 0.001), (6.05, 0.0037), (9.15, 0.0137)]
+    assert_changes(looks.run(), expected)
+
+
+def test_whom_it_saw_before_a_rest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen at 5 s and, by the look that the rest interrupts, at 5.1 s."""
+    looks = Looks(monkeypatch, until_s=6.0)
+
+    def goes_on() -> None:
+        looks.waits()
+        looks.handlers[0]()
+
+    looks.to_come = [(5.0, looks.waits), (5.1, goes_on)]
+    assert_changes(looks.run(), [(0.0, 0.0137), (5.0, 0.001), (5.1, 0.0137)])
+    assert looks.seen_at_s[0] == -math.inf
 
 
 @pytest.mark.parametrize(
     ("since_seen_s", "since_here_s", "pause_s"),
     [
         (math.inf, math.inf, 0.0137),
+        (math.nan, 0.0, 0.0137),  # half of one time and half of another
         (0.15, 0.15, 0.0137),  # gone, and here it was the last time
         (0.14, 0.14, 0.001),
         (0.0, 1.9, 0.001),  # on another core, and may come back
