@@ -132,30 +132,33 @@ def calibrated(
 ) -> ServiceSpec:
     """Fit a service to what it was like alone and beside uncontrolled training.
 
-    Median and jitter come from the service alone; the share of requests beyond its own 99th
-    percentile that training adds, and by how much they are late, are `collision` and `wait_s`. What
-    is different while training begins is seen beside training that was paused over and over.
+    Median and jitter come from the service alone; the share of requests over the budget that
+    training adds, and by how much these exceed the median, are `collision` and `wait_s`. What is
+    different while training begins is seen beside training that was paused over and over.
+
+    It is not the share beyond the service's own 99th percentile, less the hundredth that is there
+    alone: idle cores sleep, those that train do not, and so that hundredth is another one beside
+    training. To take it away made training too harmless.
     """
     quiet, busy = latencies_of(off), _beside(beside)
     middle_s, tail_s = float(np.median(quiet)), float(np.quantile(quiet, 0.99))
-    late = busy[busy > tail_s]
-    first = _while_training_begins(paused)
+    first, late = _while_training_begins(paused), busy[busy > budget_s]
+
+    def added(latencies_s: NDArray[np.float64]) -> float:
+        """Return the share of late requests beyond that without training."""
+        return max(0.0, float(np.mean(latencies_s > budget_s) - np.mean(quiet > budget_s)))
+
     return ServiceSpec(
         period_s=load.period_s,
         latency_s=middle_s,
         budget_s=budget_s,
         slowdown=1.0,
         jitter=math.log(tail_s / middle_s) / _Z_P99,
-        collision=_added(busy, tail_s),
+        collision=added(busy),
         wait_s=float(np.median(late)) - middle_s if len(late) else 0.0,
-        first_collision=_added(first, tail_s) if len(first) else 0.0,
+        first_collision=added(first) if len(first) else 0.0,
         settle_s=_SETTLE_S if len(first) else 0.0,
     )
-
-
-def _added(latencies_s: NDArray[np.float64], tail_s: float) -> float:
-    """Return the share of latencies over a 99th percentile, less the hundredth that always is."""
-    return max(0.0, float(np.mean(latencies_s > tail_s)) - 0.01)
 
 
 def _beside(blocks: Sequence[Block]) -> NDArray[np.float64]:

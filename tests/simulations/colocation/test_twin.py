@@ -43,6 +43,15 @@ def test_what_was_put_in_is_found() -> None:
     assert service.budget_s == 0.004
 
 
+def test_requests_that_are_late_without_training_are_not_its_doing() -> None:
+    """A tenth is late alone, three tenths beside training, with nothing between."""
+    alone, beside = (np.repeat([0.002, 0.006], [10 - late, late]) for late in (1, 3))
+    service = calibrated(LIGHT[0], 0.004, [block(alone)], [block(beside, steps=1)])
+    assert service.collision == pytest.approx(0.2)
+    assert service.wait_s == pytest.approx(0.004)
+    assert calibrated(LIGHT[0], 0.004, [block(beside)], [block(alone, steps=1)]).collision == 0.0
+
+
 def test_what_training_does_while_it_begins_is_found_beside_pauses() -> None:
     """Five steps of 0.2 s and a second of rest, over and over; the first 40 ms collide."""
     starts_s = np.concatenate([2 * k + 0.2 * np.arange(5) for k in range(50)])
@@ -58,8 +67,7 @@ def test_what_training_does_while_it_begins_is_found_beside_pauses() -> None:
     service = calibrated(
         LIGHT[0], 0.004, [block(ALONE)], [block(ALONE, steps=1)], [nothing, paused]
     )
-    # Every hundredth is over the 99th percentile anyway.
-    assert service.first_collision == pytest.approx(0.99, abs=0.01)
+    assert service.first_collision == pytest.approx(1.0, abs=1e-6)
     assert service.settle_s == 0.04
     assert service.collision == pytest.approx(0.0, abs=1e-6)
     assert calibrated(LIGHT[0], 0.004, [block(ALONE)], [block(ALONE, steps=1)]).settle_s == 0.0
