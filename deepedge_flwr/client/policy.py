@@ -74,6 +74,7 @@ class NodePolicy:
         """
 
         def read(key: str, parse: Callable[[Any], Any]) -> Any:
+            """Return the parsed value of a key, or None where it is not set."""
             if (value := node_config.get(key)) is None:
                 return None
             try:

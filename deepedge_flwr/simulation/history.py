@@ -131,6 +131,7 @@ class History:
         memo = _Memo()
 
         def unpack(value: Any) -> Any:
+            """Return what was packed; models of an outline are zeros."""
             return filled(value) if isinstance(value, list) else memo(value)
 
         sent = {i: (unpack(c), unpack(a)) for i, (c, a) in state["sent"].items()}

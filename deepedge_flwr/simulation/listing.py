@@ -89,6 +89,7 @@ class Listing:
         time_s, noticed = change
 
         def step() -> None:
+            """Make this change, and await the next."""
             self._update(device, noticed)
             self._follow_schedule(device, changes)
 

@@ -122,4 +122,5 @@ class _PlainUnpickler(pickle.Unpickler):
     """Reads dict, list, tuple, str, int, float and bool. A class or function would be code."""
 
     def find_class(self, module: str, name: str) -> NoReturn:
+        """Refuse whatever a pickle names."""
         raise pickle.UnpicklingError(f"{module}.{name} is not one")

@@ -52,6 +52,7 @@ class MonitoredHooks(ResumableHooks):
         note = getattr(grid, "note", None)
 
         def listen(kind: str, node_id: int) -> None:
+            """Tell monitors and grid of an event."""
             self._show("event", {"event": kind, "node": node_id})
             if note is not None:
                 note(kind, node_id)
