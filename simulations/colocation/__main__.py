@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ..experiment import log_level
+from .calibration import calibrated
 from .measured import Measured, measure_scenario
 from .scenarios import SCENARIOS
-from .twin import calibrated
 
 _COLUMNS = ("condition", "missed", "p99 ms", "run queue ms/s", "wake-up p99 ms", "training",
             "without services", "services' pace")  # fmt: skip

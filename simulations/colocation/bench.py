@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from .service import Load
@@ -50,6 +51,8 @@ class Block:
         Processor time of the services, and how long they were ready and had none.
     num_added : float
         Numbers that the services have added up, which is what they compute.
+    stolen_s : float
+        Seconds of the machine's cores that its host has kept for others; in ticks of 10 ms.
     trained : Mapping[str, Any]
         What the training tells; empty without one.
     """
@@ -63,6 +66,7 @@ class Block:
     cpu_s: float
     queued_s: float
     num_added: float
+    stolen_s: float
     trained: Mapping[str, Any]
 
     def misses(self, budget_s: float) -> float:
@@ -91,6 +95,11 @@ class Block:
     def queued_share(self) -> float:
         """Seconds per second in which the services were ready and had no core."""
         return self.queued_s / self.duration_s
+
+    @property
+    def stolen_share(self) -> float:
+        """Seconds per second of cores that the host has kept for others."""
+        return self.stolen_s / self.duration_s
 
     @property
     def steps_per_s(self) -> float:
@@ -176,7 +185,7 @@ class Bench:
 
     def block(self, name: str, duration_s: float) -> Block:
         """Run the services for a while beside the training of a condition, if it has one."""
-        trainer = self._trainers.get(name)
+        trainer, stolen_s = self._trainers.get(name), _stolen_s()
         for service in self._services:
             service.ask(f"run {duration_s + _WARM_UP_S}")
         if trainer is not None:
@@ -193,6 +202,7 @@ class Bench:
             cpu_s=sum(s["cpu_s"] for s in served),
             queued_s=sum(s["queued_s"] for s in served),
             num_added=sum(s["num_added"] for s in served),
+            stolen_s=_stolen_s() - stolen_s,
             trained=trained,
         )
 
@@ -203,6 +213,11 @@ class Bench:
         for _ in range(rounds):
             for name in names:
                 yield name, self.block(name, duration_s)
+
+
+def _stolen_s() -> float:
+    """Return what the host has kept of the cores since the start; 0 where the system cannot say."""
+    return float(getattr(psutil.cpu_times(), "steal", 0.0))
 
 
 def _joined(served: Sequence[Mapping[str, Any]], key: str) -> NDArray[np.float64]:

@@ -1,5 +1,6 @@
 """What services and trainings make of each other in a scenario."""
 
+import math
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -52,6 +53,19 @@ class Measured:
     def missed(self, name: str) -> float:
         """Return the share of late requests over all blocks of a condition."""
         return float(np.mean(latencies_of(self.blocks[name]) > self.budget_s))
+
+    def missed_more(self, most_stolen_s: float = math.inf) -> list[float]:
+        """Return the share of requests that protected training adds to the late ones, by round.
+
+        Of those rounds in which the host has kept no more than `most_stolen_s` of the cores for
+        others, both without training and beside it: a request that waits for the host is late
+        whatever runs here.
+        """
+        return [
+            protected.misses(self.budget_s) - off.misses(self.budget_s)
+            for protected, off in zip(self.blocks["protected"], self.blocks["off"], strict=True)
+            if max(protected.stolen_s, off.stolen_s) <= most_stolen_s
+        ]
 
     def paces(self, name: str) -> list[float]:
         """Return steps per second relative to what the idle processor time allows."""

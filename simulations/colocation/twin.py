@@ -8,7 +8,6 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from numpy.typing import NDArray
 
 from deepedge_flwr.core.gate import Gate
 from deepedge_flwr.core.types import Telemetry, TrainPlan
@@ -16,7 +15,8 @@ from deepedge_flwr.simulation import ServiceSpec
 from deepedge_flwr.simulation.devices import DeviceSpec, LinkSpec
 from deepedge_flwr.simulation.simulated_device import DeviceStart, SimulatedDevice, live
 
-from .bench import Bench, Block, Condition, latencies_of
+from .bench import Bench, Block, Condition
+from .calibration import calibrated, latencies_beside
 from .measured import budget_of
 from .service import Load
 from .trainer import Training
@@ -29,13 +29,9 @@ _MORE_GATED = 2
 #: The scheduler acts in ticks of 4 ms. A period that is no multiple of half of one meets it in all
 #: phases in every block; with 10 ms, a block has two, and many of its requests are late or none.
 _LOAD = Load(period_s=0.0103, work_s=0.0017)
-_Z_P99 = 2.326
 #: What the gates are told to keep. For 99 % training runs little, in a few stretches that are long
 #: or short by chance: how much it does could not be told in this time.
 _QUANTILE = 0.95
-#: Requests due so soon after a computation began wait more often than later ones; a pause between
-#: two steps is longer than what a loop takes for itself.
-_SETTLE_S, _PAUSE_S = 0.04, 0.002
 #: A link is part of every device; a job that is lived through alone does not use it.
 _LINK = LinkSpec(uplink_bytes_per_s=1e6, downlink_bytes_per_s=1e6)
 
@@ -123,117 +119,71 @@ def _measure(rounds: int, block_s: float) -> Real:
     return Real(budget_s=budget_s, off=off, alone=alone, beside=beside)
 
 
-def calibrated(
-    load: Load,
-    budget_s: float,
-    off: Sequence[Block],
-    beside: Sequence[Block],
-    paused: Sequence[Block] = (),
-) -> ServiceSpec:
-    """Fit a service to what it was like alone and beside uncontrolled training.
-
-    Median and jitter come from the service alone; the share of requests over the budget that
-    training adds, and by how much these exceed the median, are `collision` and `wait_s`. What is
-    different while training begins is seen beside training that was paused over and over.
-
-    It is not the share beyond the service's own 99th percentile, less the hundredth that is there
-    alone: idle cores sleep, those that train do not, and so that hundredth is another one beside
-    training. To take it away made training too harmless.
-    """
-    quiet, busy = latencies_of(off), _beside(beside)
-    middle_s, tail_s = float(np.median(quiet)), float(np.quantile(quiet, 0.99))
-    first, late = _while_training_begins(paused), busy[busy > budget_s]
-
-    def added(latencies_s: NDArray[np.float64]) -> float:
-        """Return the share of late requests beyond that without training."""
-        return max(0.0, float(np.mean(latencies_s > budget_s) - np.mean(quiet > budget_s)))
-
-    return ServiceSpec(
-        period_s=load.period_s,
-        latency_s=middle_s,
-        budget_s=budget_s,
-        slowdown=1.0,
-        jitter=math.log(tail_s / middle_s) / _Z_P99,
-        collision=added(busy),
-        wait_s=float(np.median(late)) - middle_s if len(late) else 0.0,
-        first_collision=added(first) if len(first) else 0.0,
-        settle_s=_SETTLE_S if len(first) else 0.0,
-    )
-
-
-def _beside(blocks: Sequence[Block]) -> NDArray[np.float64]:
-    """Return the latencies of the requests that were due while training was to run."""
-    found = [np.zeros(0)]
-    for block in blocks:
-        starts_s, dues_s = block.trained["starts_s"], block.begun_s + block.times_s
-        begun_s = starts_s[0] if len(starts_s) else block.begun_s
-        is_beside = (dues_s >= begun_s) & (dues_s < begun_s + block.training_s)
-        found.append(block.latencies_s[is_beside])
-    return np.concatenate(found)
-
-
-def _while_training_begins(blocks: Sequence[Block]) -> NDArray[np.float64]:
-    """Return the latencies of the requests that were due in the first part of a computation."""
-    found = [np.zeros(0)]
-    for block in blocks:
-        starts_s, ends_s = (np.asarray(block.trained[key]) for key in ("starts_s", "ends_s"))
-        if not len(starts_s):
-            continue
-        is_first = np.append(True, starts_s[1:] - ends_s[:-1] > _PAUSE_S)
-        dues_s = block.begun_s + block.times_s
-        before = np.searchsorted(starts_s, dues_s, side="right") - 1
-        begun_s = np.maximum.accumulate(np.where(is_first, starts_s, 0.0))[before]
-        is_beside = (before >= 0) & (dues_s < ends_s[before])
-        found.append(block.latencies_s[is_beside & (dues_s - begun_s < _SETTLE_S)])
-    return np.concatenate(found)
-
-
 def compare(real: Real) -> Iterator[Twin]:
     """Yield what the calibrated device says of the other conditions, and what they were like.
 
-    There is a device for every round: what a service is like drifts with the machine.
+    One device is fitted to all rounds: a single one has too few late requests to tell their share.
+    Steps between pauses are slower, the first after each most of all: each has that of its like.
     """
     base, paused = (real.beside[_CALIBRATED_ON_S, is_gated] for is_gated in (False, True))
-    services = [calibrated(_LOAD, real.budget_s, real.off, [block], paused) for block in base]
-    job_s = base[0].training_s
-    pace = float(np.mean([b.steps_per_s for b in base])) / real.alone[_CALIBRATED_ON_S, False]
-    for (step_s, gated), blocks in real.beside.items():
-        if step_s not in _HELD_AGAINST_S:
-            continue
-        told = list(_lived(services, 1 / (pace * real.alone[step_s, gated]), job_s, gated))
+    service = calibrated(_LOAD, real.budget_s, real.off, base, paused)
+    slower = [
+        real.alone[_CALIBRATED_ON_S, is_gated] * _step_time_s(blocks)
+        for is_gated, blocks in ((False, base), (True, paused))
+    ]
+    held_against = [key for key in real.beside if key[0] in _HELD_AGAINST_S]
+    for step_s, gated in held_against:
+        step_time_s = slower[gated] / real.alone[step_s, gated]
         how = f"gate for {_QUANTILE:.0%} alone" if gated else "uncontrolled"
-        name = f"steps of {1000 * step_s:.0f} ms, {how}, period {1000 * _LOAD.period_s:.1f} ms"
-        yield Twin(
-            what=f"late requests, {name}",
-            unit="%",
-            predicted=100
-            * float(np.mean([t.num_violations / max(1, t.num_requests) for t in told])),
-            measured=100 * float(np.mean(_beside(blocks) > real.budget_s)),
-            bound=2.0,
-            rounds=tuple(100 * float(np.mean(_beside([b]) > real.budget_s)) for b in blocks),
+        yield from _compared(
+            f"steps of {1000 * step_s:.0f} ms, {how}, period {1000 * _LOAD.period_s:.1f} ms",
+            list(_lived(service, step_time_s, base[0].training_s, len(base), gated)),
+            real.beside[step_s, gated],
+            real.budget_s,
         )
-        paces = tuple(block.steps_per_s for block in blocks)
-        yield Twin(
-            what=f"pace, {name}",
-            unit="steps/s",
-            predicted=float(
-                np.mean([t.num_steps / max(job_s, t.busy_s + t.paused_s) for t in told])
-            ),
-            measured=float(np.mean(paces)),
-            bound=1.2,
-            rounds=paces,
-        )
+
+
+def _compared(
+    name: str, told: Sequence[Telemetry], blocks: Sequence[Block], budget_s: float
+) -> Iterator[Twin]:
+    """Yield what a simulated device tells and what was measured, of one condition."""
+    job_s = blocks[0].training_s
+    late = [100 * t.num_violations / max(1, t.num_requests) for t in told]
+    yield Twin(
+        what=f"late requests, {name}",
+        unit="%",
+        predicted=float(np.mean(late)),
+        measured=100 * float(np.mean(latencies_beside(blocks) > budget_s)),
+        bound=2.0,
+        rounds=tuple(100 * float(np.mean(latencies_beside([b]) > budget_s)) for b in blocks),
+    )
+    paces = [t.num_steps / max(job_s, t.busy_s + t.paused_s) for t in told]
+    rounds = tuple(block.steps_per_s for block in blocks)
+    yield Twin(
+        what=f"pace, {name}",
+        unit="steps/s",
+        predicted=float(np.mean(paces)),
+        measured=float(np.mean(rounds)),
+        bound=1.2,
+        rounds=rounds,
+    )
+
+
+def _step_time_s(blocks: Sequence[Block]) -> float:
+    """Return how long a local step took on average, without the pauses between steps."""
+    busy_s, steps = (sum(b.trained[key] for b in blocks) for key in ("busy_s", "num_steps"))
+    return float(busy_s / steps) if steps else math.inf
 
 
 def _lived(
-    services: Sequence[ServiceSpec], step_time_s: float, job_s: float, is_gated: bool
+    service: ServiceSpec, step_time_s: float, job_s: float, num_jobs: int, is_gated: bool
 ) -> Iterator[Telemetry]:
-    """Let a simulated device live through the same jobs, some times over."""
+    """Let a simulated device live through so many jobs, some times over."""
     plan = TrainPlan(num_steps=10**9, deadline_s=job_s)
+    spec = DeviceSpec(step_time_s=step_time_s, link=_LINK, service=service)
     for seed in range(_REPETITIONS):
         memory: Sequence[float] = ()
-        for number, service in enumerate(services):
-            spec = DeviceSpec(step_time_s=step_time_s, link=_LINK, service=service)
+        for number in range(num_jobs):
             # Days apart: the requests of another day collide.
             start = DeviceStart(seed=seed, node_index=0, job_index=number,
                                 time_s=1e5 * number, gate_memory=memory)  # fmt: skip

@@ -15,7 +15,7 @@ def reaction(starts_s: list[float], latencies_s: np.ndarray = LATE, trouble: str
     trained = {"starts_s": starts_s, "ends_s": [s + 0.03 for s in starts_s], "trouble": trouble}
     block = Block(latencies_s=latencies_s, times_s=TIMES_S, wakes_s=np.zeros(0), begun_s=0.0,
                   duration_s=12.0, training_s=12.0, cpu_s=1.0, queued_s=0.0, num_added=1.0,
-                  trained=trained)  # fmt: skip
+                  stolen_s=0.0, trained=trained)  # fmt: skip
     return reaction_of(block, BUDGET_S)
 
 

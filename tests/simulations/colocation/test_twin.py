@@ -1,4 +1,4 @@
-"""A simulated device is fitted to what it was made from."""
+"""A simulated device predicts what it was not made from."""
 
 import math
 from dataclasses import replace
@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from simulations.colocation.bench import Block
-from simulations.colocation.scenarios import LIGHT
-from simulations.colocation.twin import Real, Twin, calibrated, compare
+from simulations.colocation.twin import Real, Twin, compare
 
 RNG = np.random.default_rng(7)
 ALONE = 0.002 * np.exp(0.1 * RNG.standard_normal(20_000))
@@ -16,7 +15,13 @@ ALONE = 0.002 * np.exp(0.1 * RNG.standard_normal(20_000))
 
 def block(latencies_s: np.ndarray, steps: int = 0) -> Block:
     none = list[float]()
-    trained = {"num_steps": steps, "elapsed_s": 10.0, "starts_s": none, "ends_s": none}
+    trained = {
+        "num_steps": steps,
+        "elapsed_s": 10.0,
+        "busy_s": 10.0,
+        "starts_s": none,
+        "ends_s": none,
+    }
     return Block(
         latencies_s=latencies_s,
         times_s=10.0 * np.arange(len(latencies_s)) / len(latencies_s),
@@ -27,50 +32,12 @@ def block(latencies_s: np.ndarray, steps: int = 0) -> Block:
         cpu_s=1.0,
         queued_s=0.0,
         num_added=1.0,
+        stolen_s=0.0,
         trained=trained if steps else {},
     )
 
 
 WAITS = np.where(RNG.random(20_000) < 0.2, 0.05, 0.0)
-
-
-def test_what_was_put_in_is_found() -> None:
-    service = calibrated(LIGHT[0], 0.004, [block(ALONE)], [block(ALONE + WAITS, steps=1)])
-    assert service.latency_s == pytest.approx(0.002, rel=0.01)
-    assert service.jitter == pytest.approx(0.1, rel=0.05)
-    assert service.collision == pytest.approx(0.2, rel=0.1)
-    assert service.wait_s == pytest.approx(0.05, rel=0.02)
-    assert service.budget_s == 0.004
-
-
-def test_requests_that_are_late_without_training_are_not_its_doing() -> None:
-    """A tenth is late alone, three tenths beside training, with nothing between."""
-    alone, beside = (np.repeat([0.002, 0.006], [10 - late, late]) for late in (1, 3))
-    service = calibrated(LIGHT[0], 0.004, [block(alone)], [block(beside, steps=1)])
-    assert service.collision == pytest.approx(0.2)
-    assert service.wait_s == pytest.approx(0.004)
-    assert calibrated(LIGHT[0], 0.004, [block(beside)], [block(alone, steps=1)]).collision == 0.0
-
-
-def test_what_training_does_while_it_begins_is_found_beside_pauses() -> None:
-    """Five steps of 0.2 s and a second of rest, over and over; the first 40 ms collide."""
-    starts_s = np.concatenate([2 * k + 0.2 * np.arange(5) for k in range(50)])
-    times_s = np.arange(0.005, 100.0, 0.01)
-    is_first = times_s % 2.0 < 0.04
-    paused = replace(
-        block(np.where(is_first, 0.006, 0.002)),
-        times_s=times_s,
-        begun_s=1000.0,
-        trained={"starts_s": list(1000.0 + starts_s), "ends_s": list(1000.2 + starts_s - 1e-4)},
-    )
-    nothing = replace(paused, trained={"starts_s": [], "ends_s": []})
-    service = calibrated(
-        LIGHT[0], 0.004, [block(ALONE)], [block(ALONE, steps=1)], [nothing, paused]
-    )
-    assert service.first_collision == pytest.approx(1.0, abs=1e-6)
-    assert service.settle_s == 0.04
-    assert service.collision == pytest.approx(0.0, abs=1e-6)
-    assert calibrated(LIGHT[0], 0.004, [block(ALONE)], [block(ALONE, steps=1)]).settle_s == 0.0
 
 
 def test_a_factor_is_never_below_one() -> None:
@@ -84,7 +51,7 @@ def test_a_factor_is_never_below_one() -> None:
 
 def test_uncontrolled_training_is_predicted_from_a_like_condition() -> None:
     """Trainings that differ by nothing but the length of their steps."""
-    twins = list(compare(_like_conditions(1.0)))
+    twins = list(compare(_like_conditions()))
     assert len(twins) == 8
     uncontrolled = [twin for twin in twins if "uncontrolled" in twin.what]
     assert len(uncontrolled) == 4
@@ -96,19 +63,35 @@ def test_uncontrolled_training_is_predicted_from_a_like_condition() -> None:
 
 
 def test_a_gated_process_is_predicted_by_its_own_pace_without_service() -> None:
-    like, faster = (list(compare(_like_conditions(factor))) for factor in (1.0, 2.0))
-    for before, after in zip(like, faster, strict=True):
-        if before.what.startswith("pace"):
-            factor = 2.0 if "gate for" in before.what else 1.0
-            assert after.predicted == pytest.approx(factor * before.predicted, rel=0.15), after.what
+    like = _like_conditions()
+    faster = {key: 2.0 if key == (0.005, True) else 1.0 for key in like.alone}
+    alone = {key: factor * like.alone[key] for key, factor in faster.items()}
+    for before, after in _paces_of(like, replace(like, alone=alone)):
+        is_faster = "steps of 5 ms, gate" in before.what
+        expected = (2.0 if is_faster else 1.0) * before.predicted
+        assert after.predicted == pytest.approx(expected, rel=0.15), after.what
 
 
-def _like_conditions(gated_pace: float) -> Real:
+def test_steps_between_pauses_are_as_slow_as_those_of_the_condition_with_pauses() -> None:
+    """Half of the steps in the same processor time, beside the gate with steps of 30 ms alone."""
+    like = _like_conditions()
+    slower = {**like.beside, (0.03, True): [block(ALONE + WAITS, steps=120)]}
+    for before, after in _paces_of(like, replace(like, beside=slower)):
+        expected = (0.5 if "gate for" in before.what else 1.0) * before.predicted
+        assert after.predicted == pytest.approx(expected, rel=0.1), after.what
+
+
+def _paces_of(before: Real, after: Real) -> list[tuple[Twin, Twin]]:
+    both = zip(compare(before), compare(after), strict=True)
+    return [(one, other) for one, other in both if one.what.startswith("pace")]
+
+
+def _like_conditions() -> Real:
     paces = {0.03: 30.0, 0.005: 200.0, 0.2: 5.0}
     keys = [(step_s, gated) for step_s in paces for gated in (False, True)]
     return Real(
         budget_s=0.004,
         off=[block(ALONE)],
-        alone={(s, gated): paces[s] * (gated_pace if gated else 1.0) for s, gated in keys},
+        alone={(step_s, gated): paces[step_s] for step_s, gated in keys},
         beside={k: [block(ALONE + WAITS, steps=int(8 * paces[k[0]]))] for k in keys},
     )

@@ -27,7 +27,7 @@ def block(late: float, steps: int = 40, elapsed_s: float = 4.0, trouble: str = "
     trained = {"num_steps": steps, "elapsed_s": elapsed_s, "trouble": trouble}
     none = np.zeros(0)
     return Block(latencies_s=latencies_s, times_s=none, wakes_s=none, begun_s=0.0, duration_s=4.3,
-                 training_s=4.0, cpu_s=1.0, queued_s=0.0, num_added=1.0,
+                 training_s=4.0, cpu_s=1.0, queued_s=0.0, num_added=1.0, stolen_s=0.0,
                  trained=trained)  # fmt: skip
 
 
@@ -52,6 +52,16 @@ def test_two_bad_rounds_of_five_are_not_hidden() -> None:
     missed, *_ = claims([block(0.001)] * 3 + [block(1.0)] * 2)
     assert missed.measured == pytest.approx(100 * (0.4006 - 0.001))
     assert not missed.met
+
+
+def test_what_the_host_kept_for_others_is_told() -> None:
+    protected = [block(0.002)] * 3 + [replace(block(1.0), stolen_s=0.43)]
+    missed, *_ = claims(protected)
+    assert "in the 3 in which the host kept 10 ms for others at most mean 0.10" in missed.how
+    assert "kept by the host 25.0 ms/s" in missed.how
+    assert "in the 0 in which the host kept 10 ms for others at most too few" in (
+        claims([replace(block(0.002), stolen_s=0.43)] * 2)[0].how
+    )
 
 
 def test_a_training_that_has_died_is_told_and_slow() -> None:
