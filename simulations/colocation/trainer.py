@@ -30,8 +30,6 @@ from .worker import say
 #: The learning rate leaves the weights as they are, or nearly: a step takes what it took at first.
 _WIDTH, _BATCH, _LEARNING_RATE = 512, 256, 1e-6
 _WARM_UP_STEPS = 3
-#: Of an update, for each core: a core that the service has taken computes fewer of them.
-_SHARES = 2
 _SILENCE_S = 5.0
 #: Looks for what a probe still has of an earlier run, at most, and the pause between two.
 _MOST_LOOKS, _LOOK_EVERY_S = 20, 0.002
@@ -107,16 +105,12 @@ class Step:
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         hidden = [layer for one in linear for layer in (one, nn.ReLU())]
         self._model = nn.Sequential(*hidden, nn.Linear(_WIDTH, 10))
-        self._optimizers = [torch.optim.SGD(self._model.parameters(), lr=_LEARNING_RATE)]
+        self._optimizer = torch.optim.SGD(self._model.parameters(), lr=_LEARNING_RATE)
         self._x, self._y = torch.randn(_BATCH, _WIDTH), torch.randint(0, 10, (_BATCH,))
 
     def spread(self, cores: FreeCores) -> None:
         """Compute on these cores instead of leaving it to the threads of the numerical library."""
         self._cores = cores
-        if not self._memory_mib:
-            by_size, num = sorted(self.parameters(), key=torch.numel), _SHARES * cores.count
-            shares = [share for first in range(num) if (share := by_size[first::num])]
-            self._optimizers = [torch.optim.SGD(share, lr=_LEARNING_RATE) for share in shares]
         self.warm_up()
 
     def parameters(self) -> Iterator[nn.Parameter]:
@@ -132,10 +126,9 @@ class Step:
         self._model.zero_grad()
         if self._cores is None:
             self._compute(slice(None))
-            self._optimizers[0].step()
         else:
             self._cores.map_batch(self._compute, _BATCH)
-            self._cores.map(torch.optim.SGD.step, self._optimizers)
+        self._optimizer.step()
 
     def _compute(self, part: slice) -> None:
         loss = nn.functional.cross_entropy(
