@@ -39,9 +39,8 @@ class FreeCores:
     core of one of them the others wait, dozens of times a step. Here a thread computes a part of
     the batch from end to end with a library of one thread, and the threads meet once a step, after
     the parts, which are longer where the service leaves more of the core (`map_batch`). The update
-    is the caller's, and sees all gradients. Where it takes a good part of the step it can be cut,
-    too, into an optimizer for each share of the parameters (`map`). DEPLOYMENT.md has an example,
-    and says where a step is better left to OpenMP.
+    is the caller's; a long one can be cut, too, into optimizers for shares of the parameters
+    (`map`). DEPLOYMENT.md has an example, and says where a step is better left to OpenMP.
 
     Where OpenMP binds its threads to cores (`OMP_PROC_BIND`, as advised) the threads here have the
     same cores, one each; where it does not they go where the kernel puts them.
