@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -35,3 +36,15 @@ def test_a_gated_and_isolated_training_sees_its_service_and_nothing_stays(tmp_pa
     after = {child.pid for child in psutil.Process().children(recursive=True)}
     assert after <= before
     assert not Path(path).exists()
+
+
+def test_what_the_host_keeps_while_a_block_runs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    stolen_s = iter([7.0, 7.5])
+    monkeypatch.setattr(
+        "simulations.colocation.bench.psutil.cpu_times",
+        lambda: SimpleNamespace(steal=next(stolen_s)),
+    )
+    with Bench([Load(period_s=0.01, work_s=0.0005)]) as bench:
+        block = bench.block("off", 0.2)
+    assert block.stolen_s == 0.5
+    assert block.stolen_share == 0.5 / block.duration_s == 1.0

@@ -3,41 +3,10 @@
 import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
-from simulations.colocation.bench import Block
 from simulations.colocation.twin import Real, Twin, compare
-
-RNG = np.random.default_rng(7)
-ALONE = 0.002 * np.exp(0.1 * RNG.standard_normal(20_000))
-
-
-def block(latencies_s: np.ndarray, steps: int = 0) -> Block:
-    none = list[float]()
-    trained = {
-        "num_steps": steps,
-        "elapsed_s": 10.0,
-        "busy_s": 10.0,
-        "starts_s": none,
-        "ends_s": none,
-    }
-    return Block(
-        latencies_s=latencies_s,
-        times_s=10.0 * np.arange(len(latencies_s)) / len(latencies_s),
-        wakes_s=np.zeros(0),
-        begun_s=0.0,
-        duration_s=10.0,
-        training_s=10.0,
-        cpu_s=1.0,
-        queued_s=0.0,
-        num_added=1.0,
-        stolen_s=0.0,
-        trained=trained if steps else {},
-    )
-
-
-WAITS = np.where(RNG.random(20_000) < 0.2, 0.05, 0.0)
+from tests.simulations.colocation.blocks import ALONE, WAITS, block
 
 
 def test_a_factor_is_never_below_one() -> None:
